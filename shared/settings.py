@@ -1,0 +1,64 @@
+"""One settings model for every process of a node; read from the environment with the prefix `PILOTMESH_`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SERVICES = ("registry", "matching", "metrics", "notifier", "mesh")
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Every default works on one machine with nothing installed but Python."""
+
+    model_config = SettingsConfigDict(env_prefix="PILOTMESH_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path(".pilotmesh"), description="Keys, tokens, logs and the embedded servers' data.")
+    host: str = Field("127.0.0.1", description="Address the node listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the node listens on.")
+    public_url: str | None = Field(None, description="How people and other nodes reach this node, if not host:port.")
+
+    mongodb_uri: str | None = Field(None, description="A MongoDB to use; without it `pilotmesh up` starts an embedded server.")
+    nats_url: str | None = Field(None, description="A NATS to use; without it `pilotmesh up` starts one.")
+    nats_user: str | None = None
+    nats_password: str | None = None
+    nats_domain: str = Field("node", description="JetStream domain; each node needs its own (links break otherwise).")
+    database_prefix: str = Field("pilotmesh", description="Databases are <prefix>_ledger, <prefix>_registry, …")
+
+    stream_max_age_days: int = Field(90, ge=1, description="How long JetStream keeps facts; the store is the record.")
+    stream_max_bytes: int = Field(8 * 2**30, ge=2**20, description="Bytes per stream.")
+
+    group_commit_max: int = Field(256, ge=1, le=1000, description="Facts per journaled insert.")
+    lease_seconds: float = Field(3.0, gt=0, description="A follower's lease; another replica takes over after it.")
+    poll_seconds: float = Field(1.0, gt=0, description="How often a follower looks at the store without news.")
+    max_body_bytes: int = Field(8 * 2**20, description="Largest request body; a single fact is at most 256 KiB.")
+
+    small_cell: int = Field(10, ge=2, description="Default threshold (people) below which a figure is suppressed.")
+    invitation_days: int = Field(21, ge=1, description="Days until silence on an invitation is a no.")
+    open_invitations: int = Field(5, ge=1, description="Open invitations per agency; the rest wait, ranked.")
+    release: str = Field("lead", pattern="^(lead|auto)$", description="Who releases a proposal to the invited.")
+    capability_confirmed_days: int = Field(180, ge=1, description="A capability lapses unless confirmed within this many days.")
+
+    webhook_allow_private: bool = Field(False, description="Let webhooks go to loopback and private addresses.")
+    otlp_endpoint: str | None = Field(None, description="OTLP/HTTP endpoint for traces; nothing is sent without it.")
+    log_level: str = "INFO"
+
+    @property
+    def url(self) -> str:
+        """Where this node's API is reached, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def database(self, service: str) -> str:
+        return f"{self.database_prefix}_{service}"
+
+    def nats_login(self, service: str) -> tuple[str | None, str | None]:
+        """User and password for `service`: as set, else as generated for this node under <home>/nats/users.json."""
+        if self.nats_user is not None:
+            return self.nats_user, self.nats_password
+        users = self.home / "nats" / "users.json"
+        if not users.exists():
+            return None, None
+        return service, json.loads(users.read_text())[service]
