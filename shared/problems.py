@@ -23,7 +23,7 @@ class Fault:
     detail: str
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - a refusal is not always an error of the program
     """A refusal. `status` is the HTTP status, `slug` names the kind of problem for programs."""
 
     status = 500

@@ -21,8 +21,10 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port the node listens on.")
     public_url: str | None = Field(None, description="How people and other nodes reach this node, if not host:port.")
 
-    mongodb_uri: str | None = Field(None, description="A MongoDB to use; without it `pilotmesh up` starts an embedded server.")
-    nats_url: str | None = Field(None, description="A NATS to use; without it `pilotmesh up` starts one.")
+    mongodb_uri: str | None = Field(
+        None, description="MongoDB to use; without it an embedded server is started."
+    )
+    nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")
     nats_user: str | None = None
     nats_password: str | None = None
     nats_domain: str = Field("node", description="JetStream domain; each node needs its own (links break otherwise).")
@@ -40,7 +42,9 @@ class Settings(BaseSettings):
     invitation_days: int = Field(21, ge=1, description="Days until silence on an invitation is a no.")
     open_invitations: int = Field(5, ge=1, description="Open invitations per agency; the rest wait, ranked.")
     release: str = Field("lead", pattern="^(lead|auto)$", description="Who releases a proposal to the invited.")
-    capability_confirmed_days: int = Field(180, ge=1, description="A capability lapses unless confirmed within this many days.")
+    capability_confirmed_days: int = Field(
+        180, ge=1, description="A capability lapses unless confirmed by then."
+    )
 
     webhook_allow_private: bool = Field(False, description="Let webhooks go to loopback and private addresses.")
     otlp_endpoint: str | None = Field(None, description="OTLP/HTTP endpoint for traces; nothing is sent without it.")
