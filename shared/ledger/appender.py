@@ -1,0 +1,309 @@
+"""Group commit: concurrent commands of a process share one ordered, journaled insert.
+
+Each draft meets one of four ends: recorded; found already recorded (same command); refused, because its
+version or its idempotency key is taken; or failed, because the store could not be reached. What was answered
+as recorded is in the store. Several processes may append to one ledger: the unique index decides, and whoever
+loses reads the new head, decides again and signs again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, PyMongoError
+
+from shared.facts.fact import MAX_BYTES, SALT_BYTES, Fact, rfc3339, to_bytes
+from shared.facts.ids import new_id
+from shared.facts.keys import Unsigned, seal
+from shared.facts.names import fact_type
+from shared.facts.verify import Head
+from shared.ledger.drafts import Draft, Recorded
+from shared.ledger.keyring import Keyring
+from shared.ledger.store import Command, LedgerStore
+from shared.problems import ReusedKey, Stale, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
+
+DUPLICATE_KEY = 11000
+ATTEMPTS = 64
+"""How often a draft is decided again after losing a race, before the client is asked to retry."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    draft: Draft
+    payload: bytes
+    done: Future[Recorded] = field(default_factory=Future)
+    attempts: int = 0
+    tried: list[Fact] = field(default_factory=list)
+    """What was sent for it before: an insert whose answer was lost may still land."""
+
+
+class Appender:
+    """One thread that numbers, signs and inserts. `on_committed` sees every batch before it is acknowledged."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        keyring: Keyring,
+        mesh: str,
+        *,
+        batch: int = 256,
+        on_committed: Callable[[Sequence[Fact]], None] | None = None,
+        after_commit: Callable[[Sequence[Fact]], None] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._mesh = mesh
+        self._batch = batch
+        self._on_committed = on_committed
+        self._after_commit = after_commit
+        self._clock = clock
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._heads: dict[str, Head] = {}
+        self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes what was submitted, then ends."""
+        self._stopping.set()
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    # -- for callers -----------------------------------------------------------------------------------------
+
+    def submit(self, draft: Draft) -> Future[Recorded]:
+        """Raises TooLarge before anything is signed, Misdirected if the agency is not hosted here."""
+        self._keyring.key(draft.agency)
+        payload = to_bytes(draft.state)
+        if len(payload) > MAX_BYTES - 4096:
+            raise TooLarge(
+                f"This record takes {len(payload)} bytes; a fact holds {MAX_BYTES - 4096}. "
+                "Put long texts into a document and refer to it by digest."
+            )
+        if self._stopping.is_set():
+            raise Unavailable("The node is stopping; send this again in a moment.")
+        waiting = _Waiting(draft, payload)
+        self._queue.put(waiting)
+        return waiting.done
+
+    def record(self, draft: Draft, timeout: float = 30.0) -> Recorded:
+        """Submits and waits for the commit. Raises Stale, ReusedKey, TooLarge, Misdirected or Unavailable."""
+        try:
+            return self.submit(draft).result(timeout)
+        except TimeoutError as error:
+            raise Unavailable("The ledger did not answer in time; repeat with the same Idempotency-Key.") from error
+
+    # -- the thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            first = self._queue.get()
+            batch = [] if first is None else [first]
+            while len(batch) < self._batch:
+                try:
+                    following = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if following is not None:
+                    batch.append(following)
+            if batch:
+                self._commit_all(batch)
+            if self._stopping.is_set() and self._queue.empty():
+                return
+
+    def _commit_all(self, batch: list[_Waiting]) -> None:
+        remaining = batch
+        while remaining:
+            try:
+                remaining = self._commit_some(remaining)
+            except PyMongoError as error:
+                log.warning("ledger store unreachable: %s", error)
+                self._heads.clear()
+                refuse(remaining, Unavailable(f"The ledger store cannot be reached ({type(error).__name__})."))
+                return
+            except Exception as error:  # one bad draft must not end the thread that serves all the others
+                log.exception("append failed")
+                self._heads.clear()
+                refuse(remaining, error)
+                return
+
+    def _commit_some(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Commits a prefix, settles conflicts, and returns who must be decided again."""
+        ready = self._settle(batch)
+        if not ready:
+            return []
+        facts = self._seal_all(ready)
+        for waiting, fact in zip(ready, facts, strict=True):
+            waiting.tried.append(fact)
+        commands = [waiting.draft.command for waiting in ready]
+        try:
+            self._store.insert(facts, commands, own=True)
+            committed = len(facts)
+        except BulkWriteError as error:
+            committed = int(error.details.get("nInserted", 0))
+            codes = {problem.get("code") for problem in error.details.get("writeErrors", ())}
+            if error.details.get("writeConcernErrors") or codes - {DUPLICATE_KEY}:
+                raise
+        except (AutoReconnect, NetworkTimeout):
+            committed = self._committed_after_lost_answer(facts)
+        self._acknowledge(ready[:committed], facts[:committed])
+        rest = ready[committed:]
+        if rest:
+            self._heads.clear()
+            for waiting in rest:
+                waiting.attempts += 1
+            exhausted = [waiting for waiting in rest if waiting.attempts > ATTEMPTS]
+            refuse(exhausted, Unavailable("Many are writing to this ledger; send this again."))
+            rest = [waiting for waiting in rest if waiting.attempts <= ATTEMPTS]
+        return rest
+
+    def _settle(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Answers repeated commands and refuses taken versions, before anything is numbered."""
+        keys = [waiting.draft.command.key for waiting in batch if waiting.draft.command]
+        known = self._store.by_command(keys)
+        versions = self._store.newest_versions(
+            waiting.draft.aggregate for waiting in batch if waiting.draft.version > 1 or waiting.attempts
+        )
+        landed = self._store.hashes_present([fact.hash for waiting in batch for fact in waiting.tried])
+        ready: list[_Waiting] = []
+        keys_here: dict[str, _Waiting] = {}
+        for waiting in batch:
+            draft = waiting.draft
+            own = next((fact for fact in waiting.tried if fact.hash in landed), None)
+            if own is not None:
+                self._acknowledge([waiting], [own])
+                continue
+            if draft.command is not None:
+                if draft.command.key in known:
+                    earlier, fact = known[draft.command.key]
+                    answer_repetition(waiting, earlier, fact)
+                    continue
+                if draft.command.key in keys_here:
+                    self._queue.put(waiting)  # the twin is in this batch: the next one finds it recorded
+                    continue
+                keys_here[draft.command.key] = waiting
+            there = versions.get(draft.aggregate, 0)
+            checked = draft.aggregate in versions or draft.version > 1
+            if checked and draft.version != there + 1:
+                if draft.command is not None:
+                    del keys_here[draft.command.key]
+                refuse([waiting], stale(draft, there))
+                continue
+            versions[draft.aggregate] = draft.version
+            ready.append(waiting)
+        return ready
+
+    def _seal_all(self, ready: list[_Waiting]) -> list[Fact]:
+        now = rfc3339(self._clock())
+        heads: dict[str, Head] = {}
+        facts = []
+        for waiting in ready:
+            draft = waiting.draft
+            ledger = draft.ledger
+            head = heads.get(ledger) or self._heads.get(ledger) or self._store.head(ledger)
+            unsigned = Unsigned(
+                mesh=self._mesh,
+                ledger=ledger,
+                id=new_id(),
+                type=fact_type(draft.kind, draft.verb),
+                subject=draft.subject,
+                version=draft.version,
+                time=now,
+                actor=draft.author.actor,
+                role=draft.author.role,
+                office=draft.author.office,
+                payload=waiting.payload,
+                rests_on=draft.rests_on,
+                trace=draft.trace,
+            )
+            fact = seal(
+                unsigned,
+                epoch=head.epoch,
+                sequence=head.sequence + 1,
+                previous=head.hash,
+                salt=secrets.token_bytes(SALT_BYTES),
+                key=self._keyring.key(draft.agency),
+            )
+            heads[ledger] = Head(head.epoch, head.sequence + 1, fact.hash)
+            facts.append(fact)
+        return facts
+
+    def _committed_after_lost_answer(self, facts: Sequence[Fact]) -> int:
+        """The connection broke: looks for our own hashes, because the insert may have been done."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self._store.barrier()
+                there = self._store.hashes_present([fact.hash for fact in facts])
+            except PyMongoError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+                continue
+            committed = 0
+            while committed < len(facts) and facts[committed].hash in there:
+                committed += 1
+            return committed
+
+    def _acknowledge(self, waiting: Sequence[_Waiting], facts: Sequence[Fact]) -> None:
+        if not facts:
+            return
+        for fact in facts:
+            ledger = str(fact.header.ledger)
+            held = self._heads.get(ledger)
+            if held is None or held.position < fact.header.position:
+                self._heads[ledger] = Head(fact.header.epoch, fact.header.sequence, fact.hash)
+        if self._on_committed is not None:
+            try:
+                self._on_committed(facts)
+            except Exception:  # the facts are committed: the follower folds them, whatever the inline fold met
+                log.exception("inline fold failed; the follower will fold these facts")
+        for one, fact in zip(waiting, facts, strict=True):
+            command: Command | None = one.draft.command
+            if one.done.set_running_or_notify_cancel():
+                one.done.set_result(Recorded(fact, answer=None if command is None else command.answer))
+        if self._after_commit is not None:
+            try:
+                self._after_commit(facts)
+            except Exception:  # a nudge is a courtesy: the relay and the followers also look by themselves
+                log.exception("nudge failed")
+
+
+def answer_repetition(waiting: _Waiting, earlier: Command, fact: Fact) -> None:
+    command = waiting.draft.command
+    assert command is not None
+    if command.digest != earlier.digest:
+        refuse(
+            [waiting],
+            ReusedKey("This Idempotency-Key came with another body before; send a new key with a new request."),
+        )
+    elif waiting.done.set_running_or_notify_cancel():
+        waiting.done.set_result(Recorded(fact, replayed=True, answer=earlier.answer))
+
+
+def stale(draft: Draft, there: int) -> Stale:
+    return Stale(
+        f"{draft.subject} is at version {there}; this change was made for version {draft.version - 1}. "
+        "Read it again and repeat the change.",
+        current_version=there,
+    )
+
+
+def refuse(waiting: Sequence[_Waiting], problem: Exception) -> None:
+    for one in waiting:
+        if one.done.set_running_or_notify_cancel():
+            one.done.set_exception(problem)

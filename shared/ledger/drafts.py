@@ -1,0 +1,69 @@
+"""What a service hands to its ledger: a change, decided but not yet in its place in the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.facts.fact import Fact, Rest
+from shared.ledger.store import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who says it: an opaque actor id, the role it acted in, the office it sits in."""
+
+    actor: str
+    role: str
+    office: str | None = None
+
+
+SYSTEM = Author("system", "system")
+"""The author of reactions: nobody decided them, they follow from another fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One change of one aggregate. `version` is the one it makes: 1 for a new aggregate.
+
+    `audience` is "mesh", "private" or a circle's UUID; `state` is the aggregate's whole state afterwards.
+    `command` makes a repetition of the same command harmless; a reaction derives its key from its cause.
+    """
+
+    agency: str
+    service: str
+    kind: str
+    verb: str
+    id: str
+    version: int
+    state: Mapping[str, Any]
+    author: Author
+    audience: str = "mesh"
+    rests_on: tuple[Rest, ...] = ()
+    command: Command | None = None
+    trace: str | None = None
+    subject_kind: str | None = None
+    """Kind of the aggregate, where it differs from the fact's (a redaction is a `fact` about its ledger)."""
+
+    @property
+    def ledger(self) -> str:
+        base = f"{self.agency}.{self.service}"
+        return base if self.audience == "mesh" else f"{base}.{self.audience}"
+
+    @property
+    def subject(self) -> str:
+        return f"{self.subject_kind or self.kind}/{self.id}"
+
+    @property
+    def aggregate(self) -> tuple[str, str, str]:
+        return (self.agency, self.service, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The fact that stands for a draft. `replayed` says that an earlier, equal command had written it."""
+
+    fact: Fact
+    replayed: bool = False
+    answer: str | None = None

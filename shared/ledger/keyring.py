@@ -1,0 +1,66 @@
+"""The private keys of the agencies this node hosts: one file each under <home>/keys, readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from shared.facts.keys import SigningKey
+from shared.facts.names import AGENCY
+from shared.problems import Misdirected
+
+
+class Keyring:
+    """Hands out an agency's signing key. Looks at the folder again when asked for one it has not seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._keys: dict[str, SigningKey] = {}
+        self._lock = threading.Lock()
+
+    def key(self, agency: str) -> SigningKey:
+        """Raises Misdirected if this node does not host the agency."""
+        with self._lock:
+            held = self._keys.get(agency)
+            if held is None:
+                path = self._path(agency)
+                if not path.is_file():
+                    raise Misdirected(f"This node does not host {agency}; send this to the node that does.")
+                held = SigningKey.from_bytes(bytes.fromhex(path.read_text().strip()))
+                self._keys[agency] = held
+            return held
+
+    def hosts(self, agency: str) -> bool:
+        return agency in self._keys or self._path(agency).is_file()
+
+    def hosted(self) -> list[str]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(p.stem for p in self.folder.glob("*.key") if AGENCY.fullmatch(p.stem))
+
+    def make(self, agency: str) -> SigningKey:
+        """A new signing key for `agency`; never overwrites one. Raises FileExistsError."""
+        key = SigningKey.make()
+        write_secret(self._path(agency), key.secret().hex() + "\n")
+        return key
+
+    def _path(self, agency: str) -> Path:
+        if not AGENCY.fullmatch(agency):
+            raise Misdirected(f"{agency!r} is no agency slug (lower-case letters, digits and hyphens).")
+        return self.folder / f"{agency}.key"
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Writes a new file with mode 0600, on disk before this returns. Raises FileExistsError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(scratch, path)  # fails if it is there: a key is never overwritten, half a key never seen
+    finally:
+        scratch.unlink(missing_ok=True)
