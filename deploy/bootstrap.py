@@ -25,7 +25,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deploy.uv import BOOTSTRAP, PYPI, ROOT, BootstrapError, find_uv, index_url, say
+from deploy.uv import BOOTSTRAP, PYPI, ROOT, BootstrapError, certificates, find_uv, has_certificates, index_url, say
 
 VENV = ROOT / ".venv"
 STAMP = VENV / ".pilotmesh-synced"
@@ -96,6 +96,10 @@ def synchronise(uv: Path, dev: bool) -> None:
     say(f"putting the packages of uv.lock into {VENV.name}/")
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(VENV)}
     environment.pop("VIRTUAL_ENV", None)
+    if named := certificates():
+        environment["SSL_CERT_FILE"] = named
+    elif has_certificates():
+        environment["UV_SYSTEM_CERTS"] = "true"  # a proxy's CA may stand there; uv brings public ones only
     if not environment.get("HOME"):
         environment["UV_CACHE_DIR"] = str(BOOTSTRAP / "cache")
     # An environment that works stays as it is; without one, the Python that runs this makes it.

@@ -155,13 +155,26 @@ def index_url() -> str:
     return (found or PYPI).rstrip("/")
 
 
-def tls() -> ssl.SSLContext:
-    """Trusts what this machine trusts (SSL_CERT_FILE, PIP_CERT, pip's `cert`, the system's store)."""
+def certificates() -> str | None:
+    """A file of CA certificates named by SSL_CERT_FILE, PIP_CERT or pip's `cert`."""
     named = configured("SSL_CERT_FILE", "PIP_CERT", pip_option="cert")
-    context = ssl.create_default_context(cafile=named if named and Path(named).exists() else None)
-    if not context.get_ca_certs() and not any(Path(ssl.get_default_verify_paths().capath or "/-").glob("*")):
-        # A bare Debian has no certificates at all. The digest pinned above decides what is used, so a forged
-        # answer gains nothing; only an index address that carries a password must not go out like this.
+    return named if named and Path(named).exists() else None
+
+
+def has_certificates() -> bool:
+    """Whether this machine has CA certificates at all; a bare Debian has none."""
+    paths = ssl.get_default_verify_paths()
+    file, folder = paths.openssl_cafile, paths.openssl_capath
+    return bool(certificates()) or Path(file).exists() or (Path(folder).is_dir() and any(Path(folder).iterdir()))
+
+
+def tls() -> ssl.SSLContext:
+    if not os.environ.get("SSL_CERT_FILE"):
+        os.environ.pop("SSL_CERT_FILE", None)  # set to nothing, it would hide the system's store
+    context = ssl.create_default_context(cafile=certificates())
+    if not has_certificates():
+        # The digest pinned above decides what is used, so a forged answer gains nothing. Only an index address
+        # that carries a password must not go out like this.
         if "@" in urllib.parse.urlsplit(index_url()).netloc:
             raise BootstrapError("this machine has no CA certificates (Debian: apt install ca-certificates).")
         say("this machine has no CA certificates; the download is checked by its pinned SHA-256 alone")
