@@ -1,0 +1,115 @@
+"""Looks for personal data in free text before it leaves the agency: telephone numbers, e-mail addresses,
+document and account numbers (DESIGN 2.1, forgetting).
+
+Made to be calm: dates, amounts, coordinates, codes and addresses of web pages are no finds. It looks at every
+string of a record, also in fields the registry does not know, because a fact carries them all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from services.registry.records.findings import Findings, child
+
+Find = Literal["an e-mail address", "a telephone number", "a document number", "an account or card number"]
+
+_URL = re.compile(r"\b(?:https?|ftp)://[^\s<>\"']+", re.IGNORECASE)
+_UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
+_EMAIL = re.compile(r"[\w.+-]{1,64}\s?(?:@|\(at\)|\[at\])\s?[\w-]{1,63}(?:\.[\w-]{2,63})+", re.IGNORECASE)
+
+_GAP = r"[ \u00a0.\-/()]{0,3}"
+_INTERNATIONAL = re.compile(rf"(?<![\w+])(?:\+|00){_GAP}[1-9](?:{_GAP}\d){{7,14}}(?!\d)")
+# National notation begins with the trunk 0 and has 9 to 11 digits; "0.123456789" is a number, "001-…" a code.
+_NATIONAL = re.compile(r"(?<![\w.,\-/])(?<!\d )\(?0[1-9]\d{0,3}\)?(?:[ \u00a0\-/]?\d){6,8}(?![\w.,]?\d|-\w)")
+_CALLED = re.compile(
+    r"(?:\b(?:tel|phone|telephone|téléphone|teléfono|mobile|cell|whatsapp|viber|signal|call|sms)\b|тел|هاتف|电话|手机)"
+    rf"\W{{0,6}}(?:number|no|nr|numéro|número|is|at|to)?\W{{0,4}}\d(?:{_GAP}\d){{5,14}}",
+    re.IGNORECASE,
+)
+_DOCUMENT = re.compile(
+    r"(?:\b(?:passport|passeport|pasaporte|national id|identity card|id card|id no|id number|nrc|carte d['’]identité|"
+    r"cédula|dni|visa|driving licence|driver'?s license|social security|case number|registration card)\b|"
+    r"паспорт|جواز|هوية|护照|身份证)\W{0,6}(?:(?:number|no|nr|n°|nº|numéro|número|is|of|номер|رقم|号)\W{0,4}){0,2}"
+    r"(?!\d{4}-\d{2}-\d{2}\b)(?=[A-Z0-9/\-]*\d[A-Z0-9/\-]*\d)(?=(?:[/\-]?[A-Z]){0,4}[/\-]?\d)[A-Z0-9](?:[/\- ]?[A-Z0-9]){4,19}",
+    re.IGNORECASE,
+)
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
+_CARD = re.compile(r"(?<![\w.,\-])\d(?:[ \-]?\d){12,18}(?![\w.,]?\d)")
+
+# Identifiers that other registers published: they are made of long numbers and name records, not people.
+_PUBLIC = frozenset({"external_ids", "pcode"})
+
+
+def check_personal(record: Any, findings: Findings, *, refuse: bool) -> None:
+    """Adds a fault for each text that holds personal data; only a notice where the record stays in the agency."""
+    for text, at in _texts(record, ""):
+        found = personal_data(text)
+        if found is None:
+            continue
+        if refuse:
+            detail = f"{found[0].upper()}{found[1:]} was found: take it out, or keep the record private."
+            findings.fault(at, "personal-data", detail)
+        else:
+            detail = f"{found[0].upper()}{found[1:]} was found: it must be taken out before the record is shared."
+            findings.notice(at, "personal-data", detail)
+
+
+def personal_data(text: str) -> Find | None:
+    """What a text gives away, None if nothing was found. Digits of all scripts count."""
+    if len(text) < 6:
+        return None
+    plain = _western_digits(_UUID.sub(" ", _URL.sub(" ", text)))
+    if _EMAIL.search(plain):
+        return "an e-mail address"
+    if not any(character.isdecimal() for character in plain):
+        return None
+    if _DOCUMENT.search(plain):
+        return "a document number"
+    if any(_is_iban(match.group()) for match in _IBAN.finditer(plain)):
+        return "an account or card number"
+    if any(_is_card(match.group()) for match in _CARD.finditer(plain)):
+        return "an account or card number"
+    if _INTERNATIONAL.search(plain) or _NATIONAL.search(plain) or _CALLED.search(plain):
+        return "a telephone number"
+    return None
+
+
+def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield value, at
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name, child(at, name)
+            if name not in _PUBLIC:
+                yield from _texts(member, child(at, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _texts(member, child(at, index))
+
+
+def _western_digits(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text)
+    if folded.isascii():
+        return folded
+    return "".join(str(int(each)) if each.isdecimal() else each for each in folded)
+
+
+def _digits(text: str) -> list[int]:
+    return [int(each) for each in text if each.isdecimal()]
+
+
+def _is_card(text: str) -> bool:
+    """Luhn's check digit, ISO/IEC 7812-1 annex B."""
+    digits = _digits(text)
+    total = sum(digits[-1::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return total % 10 == 0 and len(set(digits)) > 1
+
+
+def _is_iban(text: str) -> bool:
+    """The remainder of ISO 13616: letters as 10–35, the first four characters moved to the end, 1 modulo 97."""
+    compact = text.replace(" ", "")
+    moved = compact[4:] + compact[:4]
+    return int("".join(str(int(each, 36)) for each in moved)) % 97 == 1
