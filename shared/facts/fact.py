@@ -42,7 +42,7 @@ _REQUIRED: dict[str, type] = {
 }
 
 
-class Unreadable(ValueError):
+class Unreadable(ValueError):  # noqa: N818 - says what the bytes are
     """These bytes are no fact: the sentence says which part was expected and what was found."""
 
 

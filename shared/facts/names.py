@@ -25,8 +25,10 @@ COMMON_KINDS = frozenset({"fact", "ledger"})
 
 KINDS: dict[str, frozenset[str]] = {
     "registry": frozenset(
-        ["agency", "office", "partner", "pilot", "site", "capability", "dataset"]
-        + ["screening", "assessment", "lesson", "link"]
+        (
+            *("agency", "office", "partner", "pilot", "site", "capability", "dataset"),
+            *("screening", "assessment", "lesson", "link"),
+        )
     ),
     "matching": frozenset(["proposal", "response", "suspension", "testbed", "recommendation", "rules"]),
     "metrics": frozenset(["indicator", "plan", "observations", "review", "upload", "progress"]),

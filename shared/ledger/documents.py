@@ -1,0 +1,191 @@
+"""State rows as mongoengine documents: one collection a kind, bulk writes for folds, queries for services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bson import Binary
+from mongoengine import BooleanField, DateTimeField, Document, IntField, ListField, StringField
+from mongoengine.fields import DictField
+from pymongo import InsertOne, ReplaceOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
+
+from shared.facts.fact import Fact
+from shared.ledger.rows import Key, Row, Track, fold_all, keys_touched
+from shared.ledger.store import Document as Raw
+
+Columns = Callable[[Row], Mapping[str, Any]]
+"""Pure: what of a row's state is to be queried, as plain values."""
+
+ATTEMPTS = 50
+
+
+class StateRow(Document):  # type: ignore[misc] # mongoengine ships no types
+    """What every kind of row has. A service adds the columns it queries."""
+
+    meta = {"abstract": True, "strict": False, "auto_create_index": False}  # noqa: RUF012 - mongoengine reads it so
+
+    row_id = StringField(primary_key=True)
+    agency = StringField()
+    service = StringField()
+    aggregate = StringField()
+    id_ = StringField(db_field="id")
+    version = IntField()
+    live = BooleanField()
+    revision = IntField()
+    changed_at = DateTimeField()
+    tracks = ListField(DictField())
+
+
+def row_id(key: Key) -> str:
+    return "|".join(key)
+
+
+def raw_of_row(row: Row, columns: Mapping[str, Any]) -> Raw:
+    shown = row.shown
+    agency, service, aggregate = row.key
+    return {
+        **columns,
+        "_id": row_id(row.key),
+        "agency": agency,
+        "service": service,
+        "aggregate": aggregate,
+        "id": row.id,
+        "version": row.version,
+        "live": row.is_live,
+        "revision": row.revision + 1,
+        "changed_at": shown.time,
+        "tracks": [raw_of_track(track) for track in row.tracks],
+    }
+
+
+def raw_of_track(track: Track) -> Raw:
+    return {
+        "ledger": track.ledger,
+        "epoch": track.epoch,
+        "sequence": track.sequence,
+        "version": track.version,
+        "hash": track.hash,
+        "verb": track.verb,
+        "time": track.time,
+        "state": None if track.state is None else Binary(track.state),
+        "unfolded": track.unfolded,
+    }
+
+
+def row_of_raw(raw: Raw) -> Row:
+    tracks = tuple(
+        Track(
+            ledger=one["ledger"],
+            epoch=one["epoch"],
+            sequence=one["sequence"],
+            version=one["version"],
+            hash=one["hash"],
+            verb=one["verb"],
+            time=one["time"],
+            state=None if one["state"] is None else bytes(one["state"]),
+            unfolded=one["unfolded"],
+        )
+        for one in raw["tracks"]
+    )
+    return Row((raw["agency"], raw["service"], raw["aggregate"]), tracks, raw["revision"])
+
+
+def rows_of(found: Any) -> list[Row]:
+    """The rows that a mongoengine query set finds, as plain values."""
+    return [row_of_raw(raw) for raw in found.as_pymongo()]
+
+
+class Rows:
+    """Folds facts into the collections of one service. Safe against another replica folding at the same time."""
+
+    def __init__(
+        self, documents: Mapping[str, type[StateRow]], columns: Mapping[str, Columns], suffix: str = ""
+    ) -> None:
+        self.documents = dict(documents)
+        self.kinds = frozenset(documents)
+        self._columns = dict(columns)
+        self._suffix = suffix
+
+    def beside(self, suffix: str) -> Rows:
+        """The same rows in fresh collections, for a rebuild."""
+        return Rows(self.documents, self._columns, suffix)
+
+    def collection(self, kind: str) -> Collection[Raw]:
+        collection: Collection[Raw] = self.documents[kind]._get_collection()
+        return collection.database[collection.name + self._suffix] if self._suffix else collection
+
+    def ensure_indexes(self) -> None:
+        for document in self.documents.values():
+            document.ensure_indexes()
+
+    def load(self, keys: Iterable[Key]) -> dict[Key, Row]:
+        by_kind: dict[str, list[str]] = {}
+        for key in keys:
+            kind = key[2].split("/", 1)[0]
+            if kind in self.kinds:
+                by_kind.setdefault(kind, []).append(row_id(key))
+        rows = {}
+        for kind, ids in by_kind.items():
+            for raw in self.collection(kind).find({"_id": {"$in": ids}}):
+                row = row_of_raw(raw)
+                rows[row.key] = row
+        return rows
+
+    def fold(self, facts: Sequence[Fact]) -> dict[Key, Row]:
+        """Folds and writes. Returns the rows as they now stand for every key the facts touched."""
+        keys = keys_touched(facts, self.kinds)
+        if not keys:
+            return {}
+        for _ in range(ATTEMPTS):
+            rows = self.load(keys)
+            changed = fold_all(rows, facts, self.kinds)
+            if not changed or self._write(changed):
+                return {**rows, **changed}
+        raise RuntimeError("rows changed under the fold on every attempt")
+
+    def _write(self, changed: Mapping[Key, Row]) -> bool:
+        """True if every row was written; False if another replica was quicker with one of them."""
+        whole = True
+        by_kind: dict[str, list[InsertOne[Raw] | ReplaceOne[Raw]]] = {}
+        for row in changed.values():
+            raw = raw_of_row(row, self._columns[row.kind](row))
+            operation: InsertOne[Raw] | ReplaceOne[Raw] = (
+                InsertOne(raw) if row.revision == 0 else ReplaceOne({"_id": raw["_id"], "revision": row.revision}, raw)
+            )
+            by_kind.setdefault(row.kind, []).append(operation)
+        for kind, operations in by_kind.items():
+            try:
+                answer = self.collection(kind).bulk_write(operations, ordered=False)
+            except BulkWriteError as error:
+                if any(problem["code"] != 11000 for problem in error.details["writeErrors"]):
+                    raise
+                whole = False
+                continue
+            whole = whole and answer.inserted_count + answer.matched_count == len(operations)
+        return whole
+
+    def all(self) -> Iterator[Row]:
+        for kind in sorted(self.kinds):
+            for raw in self.collection(kind).find({}):
+                yield row_of_raw(raw)
+
+    def get(self, key: Key) -> Row | None:
+        return self.load([key]).get(key)
+
+    def drop(self) -> None:
+        for kind in self.kinds:
+            self.collection(kind).drop()
+
+    def take_the_place_of(self, other: Rows) -> None:
+        """Swaps these collections in for `other`'s."""
+        for kind in self.kinds:
+            fresh, old = self.collection(kind), other.collection(kind)
+            if fresh.find_one({}, {"_id": 1}) is None:
+                old.drop()
+                fresh.drop()
+            else:
+                fresh.rename(old.name, dropTarget=True)
+        other.ensure_indexes()

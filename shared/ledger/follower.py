@@ -1,0 +1,280 @@
+"""The follower: one per service and node, by lease. It folds the store's facts in order and moves the cursor.
+
+NATS tells it that there is news; the store tells it what. A cursor a ledger, moved only by the holder of the
+lease (the fencing number is in the filter of every write), and only after everything the batch touched is
+persisted: so a crash at any point means that facts are folded again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from pymongo import WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from shared.facts.fact import Fact
+from shared.facts.names import LedgerName, ledger_name
+from shared.facts.verify import ChainTrouble, Head, check_chain
+from shared.ledger.lease import Lease
+from shared.ledger.store import JOURNALED, Document, LedgerStore
+
+log = logging.getLogger(__name__)
+
+BATCH = 512
+FOLD_VERSION = "@fold"
+
+
+class LostLease(RuntimeError):  # noqa: N818 - what happened
+    """Another replica holds the lease now: this one stops writing."""
+
+
+class Fold(Protocol):
+    """What a service does with facts. `fold` may be called with facts it has seen before."""
+
+    version: int
+
+    def wants(self, ledger: LedgerName) -> bool:
+        """Whether facts of this ledger concern the service at all."""
+
+    def fold(self, facts: Sequence[Fact]) -> None:
+        """Writes state rows, and persists the keys it touched."""
+
+    def rebuild(self, ledgers: Iterable[tuple[str, Iterable[Sequence[Fact]]]]) -> dict[str, Head]:
+        """Folds everything into fresh collections and swaps them in. Returns how far it got per ledger."""
+
+
+class Follower:
+    """Follows every ledger of the node for one service."""
+
+    def __init__(
+        self,
+        name: str,
+        store: LedgerStore,
+        cursors: Collection[Document],
+        lease: Lease,
+        fold: Fold,
+        *,
+        poll: float = 1.0,
+        after_batch: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._store = store
+        self._cursors = cursors.with_options(write_concern=JOURNALED)
+        self._quick = cursors.with_options(write_concern=WriteConcern(w=1))
+        self._lease = lease
+        self._fold = fold
+        self._poll = poll
+        self._after_batch = after_batch
+        self._news = threading.Event()
+        self._hints: set[str] = set()
+        self._lock = threading.Lock()
+        self._working = threading.Lock()
+        self._positions: dict[str, Head] = {}
+        self._loaded_for = 0
+        self._seen_count = -1
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"follower-{name}", daemon=True)
+        self.caught_up = threading.Event()
+        """Set once everything that stood in the store at the start is folded."""
+        self.waiting: dict[str, str] = {}
+        """Ledgers that cannot be followed further just now, and why (a gap, a fork); the others go on."""
+        self.trouble: str | None = None
+        """Why the follower cannot go on just now; None if it can."""
+
+    # -- from outside ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._news.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=20)
+        try:
+            self._lease.release()
+        except PyMongoError:
+            log.info("%s: the lease could not be released; it expires by itself", self.name)
+
+    def nudge(self, ledgers: Iterable[str]) -> None:
+        """There is news in these ledgers."""
+        with self._lock:
+            self._hints.update(ledgers)
+        self._news.set()
+
+    def follow_now(self, ledgers: Iterable[str]) -> bool:
+        """Folds what there is of these ledgers and returns when it is done; False if another replica follows."""
+        with self._working:
+            if not self._lease.is_held and not self._lease.try_hold():
+                return False
+            self._follow(set(ledgers))
+            return True
+
+    @property
+    def leads(self) -> bool:
+        return self._lease.is_held
+
+    def position(self, ledger: str) -> Head:
+        """How far this service has folded a ledger, on whichever replica."""
+        found = self._cursors.find_one({"_id": ledger})
+        return Head() if found is None else Head(found["epoch"], found["sequence"], found["hash"])
+
+    def lag(self) -> dict[str, int]:
+        """Facts not yet folded per ledger; empty when level."""
+        behind = {}
+        for ledger, head in self._store.heads().items():
+            if self._fold.wants(ledger_name(ledger)):
+                missing = head.sequence - self.position(ledger).sequence
+                if missing > 0:
+                    behind[ledger] = missing
+        return behind
+
+    def rebuild(self) -> dict[str, Head]:
+        """Folds everything from the store into fresh collections and swaps them in."""
+        with self._working:
+            if not self._lease.try_hold():
+                raise LostLease(f"{self.name}: another replica follows; ask it to rebuild")
+            self._loaded_for = 0
+            done = self._fold.rebuild(
+                (ledger, self._batches(ledger))
+                for ledger in self._store.ledgers()
+                if self._fold.wants(ledger_name(ledger))
+            )
+            self._load()
+            for ledger, head in done.items():
+                self._move(ledger, head, rewind=True)
+            self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
+        self._seen_count = -1
+        self._news.set()
+        return done
+
+    # -- the thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self._lease.try_hold():
+                    self._step()
+                else:
+                    self._loaded_for = 0
+                    self.caught_up.set()  # another replica follows; this one serves what that one folds
+                self.trouble = None
+            except LostLease as lost:
+                log.warning("%s", lost)
+                self._loaded_for = 0
+            except PyMongoError as error:
+                self.trouble = f"store unreachable: {type(error).__name__}"
+                self._loaded_for = 0
+                log.warning("%s: %s", self.name, error)
+                self._stopping.wait(0.2)
+            except Exception as error:  # the fold has a fault: shown in readiness, tried again, nothing skipped
+                self.trouble = f"{type(error).__name__}: {error}"
+                log.exception("%s: fold failed", self.name)
+                self._loaded_for = 0
+                self._stopping.wait(1.0)
+            self._news.wait(self._poll)
+            self._news.clear()
+
+    def _step(self) -> None:
+        with self._working:
+            if self._loaded_for != self._lease.fencing:
+                self._store.barrier()  # what stands in the store is durable from here on
+                self._load()
+                self._refold_if_newer()
+                self._seen_count = -1
+            with self._lock:
+                hints, self._hints = self._hints, set()
+            count = self._store.facts.estimated_document_count()
+            if count != self._seen_count:
+                hints.update(self._store.ledgers())
+            self._follow(hints)
+            self._seen_count = count
+            self.caught_up.set()
+        if self._after_batch is not None:
+            self._after_batch()
+
+    def _load(self) -> None:
+        fencing = self._lease.fencing
+        self._positions = {}
+        for found in self._cursors.find({}):
+            if found["_id"] != FOLD_VERSION:
+                self._positions[found["_id"]] = Head(found["epoch"], found["sequence"], found["hash"])
+        self._loaded_for = fencing
+
+    def _refold_if_newer(self) -> None:
+        found = self._cursors.find_one({"_id": FOLD_VERSION})
+        if found is not None and found["version"] == self._fold.version:
+            return
+        if found is not None or self._positions:
+            log.info("%s: fold version %s is new here; folding everything again", self.name, self._fold.version)
+            done = self._fold.rebuild(
+                (ledger, self._batches(ledger))
+                for ledger in self._store.ledgers()
+                if self._fold.wants(ledger_name(ledger))
+            )
+            for ledger, head in done.items():
+                self._move(ledger, head, rewind=True)
+        self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
+
+    def _batches(self, ledger: str) -> Iterable[Sequence[Fact]]:
+        position = (1, 0)
+        while facts := self._store.after(ledger, position, BATCH):
+            yield facts
+            position = facts[-1].header.position
+
+    def _follow(self, ledgers: set[str]) -> None:
+        """Folds across ledgers in batches, so that many quiet ledgers cost no more than one busy one."""
+        pending = sorted(ledger for ledger in ledgers if self._fold.wants(ledger_name(ledger)))
+        while pending and not self._stopping.is_set():
+            batch: list[Fact] = []
+            heads: dict[str, Head] = {}
+            unfinished = []
+            for ledger in pending:
+                if len(batch) >= BATCH:
+                    unfinished.append(ledger)
+                    continue
+                at = self._positions.get(ledger, Head())
+                facts = self._contiguous(ledger, at, self._store.after(ledger, at.position, BATCH - len(batch)))
+                if facts:
+                    batch.extend(facts)
+                    last = facts[-1]
+                    heads[ledger] = Head(last.header.epoch, last.header.sequence, last.hash)
+                    unfinished.append(ledger)
+            if not batch:
+                return
+            self._fold.fold(batch)
+            for number, (ledger, head) in enumerate(heads.items(), start=1):
+                self._move(ledger, head, journaled=number == len(heads))
+            if not self._lease.is_held and not self._lease.try_hold():
+                raise LostLease(f"{self.name}: the lease went to another replica")
+            pending = unfinished
+
+    def _contiguous(self, ledger: str, at: Head, facts: list[Fact]) -> list[Fact]:
+        """The facts that follow `at` without a gap: the cursor never jumps, and never crosses a broken chain."""
+        head = at
+        for number, fact in enumerate(facts):
+            try:
+                check_chain(fact, head)
+            except ChainTrouble as trouble:
+                self.waiting[ledger] = trouble.detail
+                return facts[:number]
+            head = Head(fact.header.epoch, fact.header.sequence, fact.hash)
+        self.waiting.pop(ledger, None)
+        return facts
+
+    def _move(self, ledger: str, head: Head, *, rewind: bool = False, journaled: bool = True) -> None:
+        """Moves a cursor; the last of a batch is journaled, which puts all before it on disk as well."""
+        cursors = self._cursors if journaled else self._quick
+        place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash, "fencing": self._lease.fencing}
+        try:
+            answer = cursors.update_one(
+                {"_id": ledger, "fencing": {"$lte": self._lease.fencing}}, {"$set": place}, upsert=True
+            )
+        except DuplicateKeyError as error:
+            raise LostLease(f"{self.name}: a later holder of the lease moved the cursor of {ledger}") from error
+        assert rewind or answer.acknowledged
+        self._positions[ledger] = head

@@ -1,0 +1,80 @@
+"""What could not be let in, and why: shown to the operator, capped, never dropped silently."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.collection import Collection
+
+from shared.ledger.store import Document
+
+KEPT_PER_SOURCE = 1000
+"""Entries kept per source; after that only the count grows, so that a flooder fills nobody's disk."""
+
+REMEDIES = {
+    "unreadable": "The sender publishes something that is no fact. Find out who writes to that subject.",
+    "unknown_fact": "The message names a fact this node does not hold. Only the relay may publish there.",
+    "mesh": "The fact belongs to another mesh; check which hub the sender has joined.",
+    "writer": "Somebody other than the anchor issued a roster. Tell the secretariat.",
+    "kind": "That service does not write such facts; the sender's software is wrong or hostile.",
+    "audience": "Raw observations never leave their agency; the sender must publish progress instead.",
+    "subject": "Type and subject disagree; the sender's software is wrong or hostile.",
+    "owner": "A fact speaks for another agency. Tell that agency and the secretariat.",
+    "digest": "The payload was altered on the way. Fetch the fact again from its origin.",
+    "size": "The fact is larger than a fact may be.",
+    "signature": "The signature does not fit. Tell the agency whose name was used.",
+    "key_range": "The key was revoked or replaced before this position. Ask the agency.",
+    "agency": "The agency is not in the roster: wait for the roster, or ask the secretariat.",
+    "key": "The key is not known: wait for the roster, or ask the agency.",
+    "gap": "Earlier facts are missing; they are asked for by themselves.",
+    "fork": "Two facts claim one place. The ledger is frozen until its agency reopens it.",
+    "position": "An old fact came again; nothing to do.",
+    "not_foldable": "This node is too old to read the fact. Update it; the fact is kept.",
+}
+
+
+class Quarantine:
+    """Entries by digest of what came: the same thing twice is one entry with a count of two."""
+
+    def __init__(
+        self, collection: Collection[Document], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._entries = collection
+        self._clock = clock
+
+    def add(self, *, source: str, kind: str, code: str, detail: str, content: bytes, place: str | None = None) -> None:
+        """Records one refused thing. `kind` is one of the design's kinds of trouble, `code` says which check."""
+        digest = hashlib.sha256(content).hexdigest()
+        now = self._clock()
+        known = self._entries.update_one(
+            {"_id": f"{source}|{code}|{digest}"}, {"$inc": {"count": 1}, "$set": {"last_at": now}}
+        )
+        if known.matched_count:
+            return
+        overflow = self._entries.count_documents({"source": source}, limit=KEPT_PER_SOURCE) >= KEPT_PER_SOURCE
+        entry_id = f"{source}|overflow" if overflow else f"{source}|{code}|{digest}"
+        told = {
+            "source": source,
+            "kind": kind,
+            "code": "overflow" if overflow else code,
+            "detail": "more of the same source; only counted" if overflow else detail,
+            "remedy": REMEDIES.get(code, "Look at the detail, and at the sender."),
+            "digest": digest,
+            "bytes": len(content),
+            "place": place,
+            "first_at": now,
+        }
+        self._entries.update_one(
+            {"_id": entry_id}, {"$setOnInsert": told, "$inc": {"count": 1}, "$set": {"last_at": now}}, upsert=True
+        )
+
+    def entries(self, limit: int = 200) -> list[dict[str, Any]]:
+        """Newest first."""
+        found = self._entries.find({}).sort("last_at", -1).limit(limit)
+        return [{"id": entry.pop("_id"), **entry} for entry in found]
+
+    def count(self) -> int:
+        return self._entries.count_documents({})

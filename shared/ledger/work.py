@@ -1,0 +1,79 @@
+"""Keys that folds touched and that somebody still has to act on: persisted before the cursor moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pymongo import ASCENDING, UpdateOne
+from pymongo.collection import Collection
+
+from shared.ledger.store import Document
+
+FIRST_DELAY = timedelta(seconds=1)
+LONGEST_DELAY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One key to act on. `touches` tells a task that was touched again while it was worked on."""
+
+    key: str
+    touches: int
+    attempts: int
+    trace: str | None
+
+
+class Work:
+    """A persisted set of keys. Touching a key twice before it is worked on is working on it once."""
+
+    def __init__(
+        self, collection: Collection[Document], clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._tasks = collection
+        self._clock = clock
+        collection.create_index([("due", ASCENDING)])
+
+    def touch(self, keys: Iterable[str], trace: str | None = None, due: datetime | None = None) -> None:
+        """`due`: not before that time (a deadline); now if left out."""
+        when = due or self._clock()
+        operations = [
+            UpdateOne(
+                {"_id": key},
+                {
+                    "$inc": {"touches": 1},
+                    "$min": {"due": when},
+                    "$set": {"trace": trace},
+                    "$setOnInsert": {"attempts": 0},
+                },
+                upsert=True,
+            )
+            for key in sorted(set(keys))
+        ]
+        if operations:
+            self._tasks.bulk_write(operations, ordered=False)
+
+    def due(self, limit: int = 64) -> list[Task]:
+        found = self._tasks.find({"due": {"$lte": self._clock()}}).sort("due", ASCENDING).limit(limit)
+        return [Task(raw["_id"], raw["touches"], raw.get("attempts", 0), raw.get("trace")) for raw in found]
+
+    def done(self, task: Task) -> None:
+        """Removes the task, unless it was touched again meanwhile."""
+        self._tasks.delete_one({"_id": task.key, "touches": task.touches})
+
+    def put_off(self, task: Task, error: str) -> None:
+        """Tries again later, after a growing delay; the reason is kept for the operator."""
+        delay = min(FIRST_DELAY * 2 ** min(task.attempts, 16), LONGEST_DELAY)
+        self._tasks.update_one(
+            {"_id": task.key},
+            {"$inc": {"attempts": 1}, "$set": {"due": self._clock() + delay, "error": error[:500]}},
+        )
+
+    def waiting(self) -> int:
+        return self._tasks.count_documents({})
+
+    def troubled(self, limit: int = 50) -> list[dict[str, object]]:
+        """Tasks that failed at least once: key, attempts, error."""
+        found = self._tasks.find({"attempts": {"$gt": 0}}).limit(limit)
+        return [{"key": raw["_id"], "attempts": raw["attempts"], "error": raw.get("error", "")} for raw in found]
