@@ -1,0 +1,138 @@
+"""Makes the node's streams and consumers, or brings existing ones up to date. Safe to repeat.
+
+Streams are never made by a service's start: what a stream promises (how long, how much, who reads) is the
+operator's to decide, and a service that could create a stream could also replace one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import NotFoundError
+
+from deploy.nats.streams import CONSUMERS, STREAMS
+from shared.settings import Settings
+
+PROVISIONER = "provisioner"
+
+
+async def provision(settings: Settings, *, patience_seconds: float = 10) -> list[str]:
+    """Provisions the NATS server at `settings.nats_url`; returns one line per change made, none if all stood.
+
+    Raises `nats.errors.Error` when the server cannot be reached within `patience_seconds`, or refuses.
+    """
+    connection = await connect(settings, PROVISIONER, patience_seconds=patience_seconds)
+    try:
+        js = connection.jetstream(timeout=patience_seconds)
+        changes: list[str] = []
+        for name, subject in STREAMS.items():
+            changes += await _ensure_stream(js, stream_config(settings, name, subject))
+            for service in CONSUMERS:
+                changes += await _ensure_consumer(js, name, consumer_config(service))
+        return changes
+    finally:
+        await connection.close()
+
+
+async def connect(settings: Settings, service: str, *, patience_seconds: float = 10) -> Client:
+    """A connection to the node's NATS as `service`, with that user's own inbox."""
+    user, password = settings.nats_login(service)
+    step = 0.25
+    return await nats.connect(
+        settings.nats_url or "",
+        user=user,
+        password=password,
+        name=f"pilotmesh-{service}",
+        inbox_prefix=f"_INBOX.{user or service}",
+        reconnect_time_wait=step,
+        max_reconnect_attempts=max(1, int(patience_seconds / step)),
+        connect_timeout=2,
+        error_cb=_quiet,
+    )
+
+
+async def _quiet(_: Exception) -> None:
+    """Attempts that fail while the server comes up are no news; the last one is raised."""
+
+
+def stream_config(settings: Settings, name: str, subject: str) -> StreamConfig:
+    """No deny flags: they could never be lifted again, and forgetting needs deletes. Permissions do that work."""
+    return StreamConfig(
+        name=name,
+        subjects=[subject],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,  # a full stream refuses news; it never drops what others have yet to read
+        max_age=settings.stream_max_age_days * 86_400.0,
+        max_bytes=settings.stream_max_bytes,
+        duplicate_window=120.0,
+        allow_direct=True,
+        num_replicas=1,
+    )
+
+
+def consumer_config(service: str) -> ConsumerConfig:
+    """A durable pull consumer: from the first message, acknowledged one by one, redelivered until acknowledged."""
+    return ConsumerConfig(
+        name=service,
+        durable_name=service,
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=30.0,
+        max_deliver=-1,
+        max_ack_pending=4096,
+        max_waiting=64,
+    )
+
+
+async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> list[str]:
+    assert wanted.name is not None
+    try:
+        found = (await js.stream_info(wanted.name)).config
+    except NotFoundError:
+        await js.add_stream(wanted)
+        return [f"stream {wanted.name}: made"]
+    # Replicas are an operator's choice (a cluster raises them); everything else is ours.
+    differing = _differences(wanted, found, ignore={"num_replicas"})
+    if not differing:
+        return []
+    wanted.num_replicas = found.num_replicas
+    await js.update_stream(wanted)
+    return [f"stream {wanted.name}: {', '.join(differing)} brought up to date"]
+
+
+async def _ensure_consumer(js: JetStreamContext, stream: str, wanted: ConsumerConfig) -> list[str]:
+    assert wanted.durable_name is not None
+    try:
+        found = (await js.consumer_info(stream, wanted.durable_name)).config
+    except NotFoundError:
+        await js.add_consumer(stream, wanted)
+        return [f"consumer {stream}/{wanted.durable_name}: made"]
+    differing = _differences(wanted, found, ignore=set())
+    if not differing:
+        return []
+    await js.add_consumer(stream, wanted)  # on an existing durable this is an update
+    return [f"consumer {stream}/{wanted.durable_name}: {', '.join(differing)} brought up to date"]
+
+
+_Config = TypeVar("_Config", StreamConfig, ConsumerConfig)
+
+
+def _differences(wanted: _Config, found: _Config, *, ignore: set[str]) -> list[str]:
+    """Names of the settings that are wanted and stand otherwise; what is not said is the server's own affair."""
+    there: dict[str, Any] = asdict(found)
+    said = {name: value for name, value in asdict(wanted).items() if value is not None and name not in ignore}
+    return [name for name, value in said.items() if there.get(name) != value]
