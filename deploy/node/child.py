@@ -21,7 +21,7 @@ LOG_BYTES = 16 * 2**20
 BACKOFF_SECONDS = (0.1, 5.0)
 """The wait before a dead server is started again: the first, and the longest (it doubles in between)."""
 CALM_SECONDS = 30.0
-"""A server that ran this long before it died is started again without delay."""
+"""A server that ran this long before it died waits the shortest time again."""
 
 
 class Child:
@@ -107,16 +107,16 @@ class Child:
                 status = self._run_once()
                 if self._unwanted.is_set() or not self._was_ready:
                     return
-                wait = shortest if time.monotonic() - started > CALM_SECONDS else min(wait * 2, longest)
-                logger.error(
-                    "%s ended (status %s); starting it again in %.1f s; see %s", self.name, status, wait, self.log
-                )
+                if time.monotonic() - started > CALM_SECONDS:
+                    wait = shortest
+                logger.error("%s ended (%s); starting it again in %.1f s; see %s", self.name, status, wait, self.log)
                 self.restarts += 1
                 self._unwanted.wait(wait)
+                wait = min(wait * 2, longest)
         finally:
             self._ended.set()
 
-    def _run_once(self) -> int | str:
+    def _run_once(self) -> str:
         tethered = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self._command]
         with self.log.open("ab") as log:
             try:
@@ -136,7 +136,7 @@ class Child:
         self._on_start(self._process.pid)
         if self._unwanted.is_set():  # stop() came between the two and saw the process before
             self._process.terminate()
-        return self._process.wait()
+        return f"status {self._process.wait()}"
 
     def _last_words(self) -> str:
         try:
