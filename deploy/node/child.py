@@ -25,7 +25,8 @@ CALM_SECONDS = 30.0
 
 
 class Child:
-    """One server. `probe` answers whether it can be used; `on_start` is told the process id at every start.
+    """One server. `probe` answers whether it can be used; `on_start` is told the process id at every start;
+    `wake` is called while the server stops, for one that looks up only at a connection.
 
     A thread starts the process and waits for it: the kernel ends the process with the thread that started it, so
     that thread lives as long as the server is wanted.
@@ -38,6 +39,7 @@ class Child:
         *,
         log: Path,
         probe: Callable[[], bool],
+        wake: Callable[[], object] = lambda: None,
         inherit: Sequence[int] = (),
         on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -45,6 +47,7 @@ class Child:
         self.log = log
         self._command = list(command)
         self._probe = probe
+        self._wake = wake
         self._inherit = tuple(inherit)
         self._on_start = on_start
         self._process: subprocess.Popen[bytes] | None = None
@@ -85,6 +88,8 @@ class Child:
     def stop(self, timeout_seconds: float = 10) -> None:
         """Ends the server: asks first, insists after `timeout_seconds`. Without effect when it has ended."""
         self._unwanted.set()
+        if self._thread.ident is None:
+            return
         for insist in (False, True):
             process = self._process
             if process is not None and process.poll() is None:
@@ -93,10 +98,10 @@ class Child:
                     process.kill()
                 else:
                     process.terminate()
-            if self._thread.ident is not None:
-                self._thread.join(timeout_seconds)
-            if not self._thread.is_alive():
-                return
+            deadline = time.monotonic() + timeout_seconds
+            while self._thread.is_alive() and time.monotonic() < deadline:
+                self._thread.join(0.05)
+                self._wake()
 
     def _keep(self) -> None:
         shortest, longest = BACKOFF_SECONDS

@@ -73,6 +73,7 @@ class EmbeddedServers:
             command,
             log=log,
             probe=lambda: probe(port),
+            wake=lambda: accepts(port),  # SecantusDB sits in accept() for two seconds otherwise
             inherit=[self._home.lock_descriptor],
             on_start=started,
         )
@@ -125,10 +126,8 @@ def free_port() -> int:
 
 
 def database_answers(port: int) -> bool:
-    try:
-        socket.create_connection((LOOPBACK, port), timeout=0.5).close()
-    except OSError:
-        return False  # said at once; the driver would look again after half a second
+    if not accepts(port):  # said at once; the driver would look again after half a second
+        return False
     client: MongoClient[dict[str, object]] = MongoClient(
         LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=500, connectTimeoutMS=500
     )
@@ -138,6 +137,14 @@ def database_answers(port: int) -> bool:
         return False
     finally:
         client.close()
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def nats_answers(port: int) -> bool:
