@@ -1,0 +1,1 @@
+"""The team model for one pilot."""
