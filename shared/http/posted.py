@@ -15,7 +15,6 @@ from shared.ledger.store import Command
 from shared.problems import Fault, Invalid, PreconditionRequired, Problem, TooLarge
 
 DEPTH = 64
-DEFAULT_LIMIT = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class UnsupportedMedia(Problem):
 
 async def read_body(request: Request, limit: int | None = None) -> bytes:
     """The whole body, at most `limit` bytes. Raises TooLarge before more is read."""
-    most = int(limit or getattr(request.app.state, "max_body_bytes", DEFAULT_LIMIT))
+    most: int = limit if limit is not None else request.app.state.max_body_bytes
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > most:
         raise TooLarge(f"The body has {declared} bytes; at most {most} are read. Send it in parts.")

@@ -49,6 +49,7 @@ class LedgerStore:
         concern = ReadConcern("majority") if self._is_replica_set else ReadConcern()
         self.facts: Collection[Document] = db.get_collection("facts", read_concern=concern)
         self._barriers: Collection[Document] = db.get_collection("barriers")
+        self._durable: dict[str, tuple[int, int]] = {}
         self.ensure_indexes()
 
     def ensure_indexes(self) -> None:
@@ -83,8 +84,26 @@ class LedgerStore:
     def heads(self) -> dict[str, Head]:
         return {ledger: self.head(ledger) for ledger in self.ledgers()}
 
+    def mark_durable(self, ledger: str, position: tuple[int, int]) -> None:
+        """Whoever says so saw the journaled insert of this place acknowledged."""
+        if self._durable.get(ledger, (0, 0)) < position:
+            self._durable[ledger] = position
+
     def after(self, ledger: str, position: tuple[int, int], limit: int = 512) -> list[Fact]:
-        """The facts of a ledger that come after `position`, in order, at most `limit`."""
+        """The durable facts of a ledger that come after `position`, in order, at most `limit`.
+
+        A reader may see a write before it is on disk, and such a write may be rolled back. What is not known to
+        be journaled is therefore followed by a journaled write of our own before it is handed out.
+        """
+        facts = self._after(ledger, position, limit)
+        if facts and not self._is_replica_set:
+            last = facts[-1].header.position
+            if self._durable.get(ledger, (0, 0)) < last:
+                self.barrier()
+                self.mark_durable(ledger, last)
+        return facts
+
+    def _after(self, ledger: str, position: tuple[int, int], limit: int) -> list[Fact]:
         epoch, sequence = position
         facts = self._page({"ledger": ledger, "epoch": epoch, "sequence": {"$gt": sequence}}, limit)
         if len(facts) < limit:
@@ -153,6 +172,8 @@ class LedgerStore:
         now = datetime.now(UTC)
         documents = [document_of(f, c, own=own, at=now) for f, c in zip(facts, commands, strict=True)]
         self.facts.insert_many(documents, ordered=True)
+        for fact in facts:
+            self.mark_durable(str(fact.header.ledger), fact.header.position)
 
     def barrier(self) -> None:
         """A journaled no-op: after it, everything read before is known to be on a majority's disk."""

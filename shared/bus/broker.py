@@ -1,0 +1,43 @@
+"""The FastStream broker of a service: one login, its own inbox, and no giving up on reconnecting."""
+
+from __future__ import annotations
+
+import logging
+
+from faststream.nats import NatsBroker
+from faststream.nats.opentelemetry import NatsTelemetryMiddleware
+from faststream.security import SASLPlaintext
+from faststream.specification import AsyncAPI
+
+from shared.http.app import VERSION
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def _say(error: Exception) -> None:
+    log.warning("NATS: %s", error)
+
+
+def make_broker(settings: Settings, service: str) -> NatsBroker:
+    """Not yet connected: `await broker.start()` in the app's lifespan."""
+    user, password = settings.nats_login(service)
+    security = None if user is None else SASLPlaintext(user, password or "", use_ssl=False)
+    return NatsBroker(
+        settings.nats_url or "nats://127.0.0.1:4222",
+        name=f"pilotmesh-{service}",
+        security=security,
+        inbox_prefix=f"_INBOX.{user or service}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=1,
+        connect_timeout=5,
+        error_cb=_say,
+        logger=None,
+        middlewares=(NatsTelemetryMiddleware(),),
+    )
+
+
+def asyncapi_document(broker: NatsBroker, service: str, description: str) -> str:
+    """AsyncAPI 3 of what the service reads from and writes to NATS, as JSON."""
+    document = AsyncAPI(broker, title=f"PilotMesh {service}", version=VERSION, description=description)
+    return document.to_specification().to_json()

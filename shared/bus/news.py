@@ -1,0 +1,95 @@
+"""News of facts: a follower's durable pull consumers. A message says where to look; the store says what is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from faststream import AckPolicy
+from faststream.exceptions import NackMessage
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from pymongo.errors import PyMongoError
+from starlette.concurrency import run_in_threadpool
+
+from shared.bus.subjects import STREAMS, place_in
+from shared.facts.fact import Unreadable
+from shared.facts.verify import Head
+from shared.ledger.follower import Follower, LostLease
+from shared.ledger.quarantine import Quarantine
+from shared.ledger.store import LedgerStore
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+
+
+class News:
+    """Takes messages that name facts, has them folded from the store, and quarantines what names none."""
+
+    def __init__(self, store: LedgerStore, quarantine: Quarantine, follower: Follower) -> None:
+        self._store = store
+        self._quarantine = quarantine
+        self._follower = follower
+
+    def take(self, messages: list[Any]) -> None:
+        """Raises NackMessage (with a delay) on what may pass by itself: another leader, a store that is away."""
+        named: dict[str, tuple[str, Head, Any]] = {}
+        ledgers: set[str] = set()
+        for message in messages:
+            try:
+                ledger, head = place_in(message.subject, message.headers)
+            except Unreadable as error:
+                self._refuse(message, "unreadable", str(error), None)
+                continue
+            ledgers.add(ledger)
+            named[head.hash] = (ledger, head, message)
+        try:
+            if ledgers and not self._follower.follow_now(ledgers):
+                raise NackMessage(delay=1.0)
+            for gone in set(named) - self._store.hashes_present(list(named)):
+                ledger, head, message = named[gone]
+                place = f"{ledger}:{head.epoch}:{head.sequence}"
+                self._refuse(
+                    message, "unknown_fact", f"{message.subject}: names {place}, which is not held here", place
+                )
+        except (PyMongoError, LostLease) as error:
+            raise NackMessage(delay=1.0) from error
+
+    def _refuse(self, message: Any, code: str, detail: str, place: str | None) -> None:
+        root = message.subject.split(".", 2)
+        self._quarantine.add(
+            source=f"stream {'.'.join(root[:2])}",
+            kind="not_authentic",
+            code=code,
+            detail=detail,
+            content=repr((message.subject, message.headers)).encode() + (message.data or b""),
+            place=place,
+        )
+
+
+def subscribe_to_news(broker: NatsBroker, service: str, news: Callable[[], News]) -> None:
+    """One subscriber a stream, bound to the consumer that provisioning made for this service."""
+
+    def subscribe(stream: str, subject: str) -> None:
+        @broker.subscriber(
+            subject,
+            durable=service,
+            stream=JStream(stream, declare=False),
+            pull_sub=PullSub(batch_size=BATCH, timeout=10.0, batch=True),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            title=f"{stream}:{service}",
+            description=f"News of facts in stream {stream}: headers name ledger, epoch, sequence and hash.",
+        )
+        async def news_of_facts(message: NatsMessage) -> None:
+            raw: Any = message.raw_message
+            try:
+                await run_in_threadpool(news().take, raw if isinstance(raw, list) else [raw])
+            except NackMessage:
+                raise
+            except Exception as error:  # a fault in the fold is shown by the follower; it is tried again, slowly
+                log.exception("%s: news could not be folded", service)
+                raise NackMessage(delay=5.0) from error
+
+    for stream, subject in STREAMS.items():
+        subscribe(stream, subject)

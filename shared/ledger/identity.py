@@ -1,0 +1,108 @@
+"""What a node is called and whom it believes: the mesh's id, and the anchor whose roster it follows.
+
+The roster is a chained, signed ledger (`hub.mesh`): which agencies there are, the keys that hold for their
+ledgers, their recovery keys, where their nodes are, which circles exist. A node that has joined nobody is its own
+mesh, and its anchor key lies beside its other keys.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.facts.keys import KeyBook, KeyRange, key_id
+from shared.facts.names import ANCHOR
+from shared.facts.verify import REKEYED, learn_key
+from shared.ledger.store import LedgerStore
+
+ROSTER_LEDGER = f"{ANCHOR}.mesh"
+ROSTER = "roster/mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The mesh this node belongs to, and the public key of the anchor that signs its roster."""
+
+    mesh: str
+    anchor: bytes
+
+    @classmethod
+    def read(cls, home: Path) -> Identity:
+        """From <home>/mesh.json. Raises FileNotFoundError if the node was never started."""
+        raw = json.loads((home / "mesh.json").read_text())
+        return cls(raw["mesh"], bytes.fromhex(raw["anchor"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One agency in the roster."""
+
+    agency: str
+    public: bytes
+    recovery: bytes
+    node: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        told = {"agency": self.agency, "public": self.public.hex(), "recovery": self.recovery.hex(), "node": self.node}
+        return {**self.more, **told}
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Member:
+        known = {"agency", "public", "recovery", "node"}
+        return cls(
+            raw["agency"],
+            bytes.fromhex(raw["public"]),
+            bytes.fromhex(raw["recovery"]),
+            raw.get("node"),
+            {key: value for key, value in raw.items() if key not in known},
+        )
+
+
+def roster_state(members: Sequence[Member], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The roster's whole state with these members; what `before` held besides is kept."""
+    listed = sorted(members, key=lambda member: member.agency)
+    state = {"circles": [], "minimum_level": 1, "expires_on": None, **(before or {})}
+    state["agencies"] = [member.as_json() for member in listed]
+    return state
+
+
+def members_of(state: Mapping[str, Any]) -> list[Member]:
+    return [Member.of(raw) for raw in state.get("agencies", ())]
+
+
+def key_book(identity: Identity, state: Mapping[str, Any] | None) -> KeyBook:
+    """Which key may sign what, by the roster's state; the anchor's key always holds for the roster itself."""
+    members = members_of(state or {})
+    ranges = [KeyRange(ANCHOR, key_id(identity.anchor), identity.anchor)]
+    ranges += [KeyRange(member.agency, key_id(member.public), member.public) for member in members]
+    return KeyBook(ranges, {member.agency: member.recovery for member in members})
+
+
+class Roster:
+    """The roster as the node's store holds it, read again when it has grown."""
+
+    def __init__(self, store: LedgerStore, identity: Identity) -> None:
+        self._store = store
+        self._identity = identity
+        self._lock = threading.Lock()
+
+    def state(self) -> dict[str, Any]:
+        newest = self._store.newest(ANCHOR, "mesh", ROSTER)
+        return {} if newest is None or newest.state is None else newest.state
+
+    def members(self) -> list[Member]:
+        return members_of(self.state())
+
+    def book(self) -> KeyBook:
+        """The key book, with what rekeying facts in the store have added."""
+        book = key_book(self._identity, self.state())
+        for raw in self._store.facts.find({"type": REKEYED}).sort([("ledger", 1), ("epoch", 1), ("sequence", 1)]):
+            fact = self._store.by_hash(raw["_id"])
+            if fact is not None:
+                learn_key(fact, book)
+        return book

@@ -1,0 +1,261 @@
+"""What a running service is made of: the ground it shares with its neighbours in the process, and its own parts.
+
+Only a service's app.py puts these together. Nothing here is made before the app starts, so that the API
+documents can be written without a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import mongoengine
+from faststream.nats import NatsBroker
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from shared.access.actors import Actors
+from shared.bus.news import News
+from shared.bus.recovery import take_back_own_facts
+from shared.bus.subjects import NUDGE
+from shared.facts.fact import Fact
+from shared.ledger.appender import Appender
+from shared.ledger.follower import Fold, Follower
+from shared.ledger.identity import Identity, Roster
+from shared.ledger.keyring import Keyring
+from shared.ledger.lease import Lease, replica_name
+from shared.ledger.ledger import Ledger
+from shared.ledger.quarantine import Quarantine
+from shared.ledger.store import Document, LedgerStore
+from shared.settings import Settings
+from shared.telemetry import counter, histogram
+
+log = logging.getLogger(__name__)
+
+_grounds: dict[tuple[str, str, str], Ground] = {}
+_grounds_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all services of one process stand on: one database client, one store, one key ring."""
+
+    settings: Settings
+    client: MongoClient[Document]
+    store: LedgerStore
+    keyring: Keyring
+    actors: Actors
+    identity: Identity
+    roster: Roster
+
+    def database(self, service: str) -> Database[Document]:
+        return self.client[self.settings.database(service)]
+
+
+def open_ground(settings: Settings) -> Ground:
+    """The ground for these settings, made once a process. Needs a database that answers and a node identity."""
+    uri = settings.mongodb_uri or "mongodb://127.0.0.1:27017"
+    name = (uri, settings.database_prefix, str(settings.home))
+    with _grounds_lock:
+        if name not in _grounds:
+            client: MongoClient[Document] = MongoClient(
+                uri, tz_aware=True, serverSelectionTimeoutMS=5000, appname="pilotmesh"
+            )
+            store = LedgerStore(client, settings.database("ledger"))
+            identity = Identity.read(settings.home)
+            actors = Actors(client[settings.database("node")])
+            actors.ensure_indexes()
+            keyring = Keyring(settings.home / "keys")
+            _grounds[name] = Ground(settings, client, store, keyring, actors, identity, Roster(store, identity))
+        return _grounds[name]
+
+
+def use_database(settings: Settings, service: str) -> None:
+    """Points the service's mongoengine documents (alias = the service's name) at its database."""
+    mongoengine.disconnect(service)
+    mongoengine.connect(
+        db=settings.database(service),
+        alias=service,
+        host=settings.mongodb_uri or "mongodb://127.0.0.1:27017",
+        tz_aware=True,
+        uuidRepresentation="standard",
+        serverSelectionTimeoutMS=5000,
+    )
+
+
+class Worker:
+    """A thread that calls `step` when woken, and every `every` seconds; `step` answers whether there is more."""
+
+    def __init__(self, name: str, step: Callable[[], bool], every: float = 1.0) -> None:
+        self.name = name
+        self._step = step
+        self._every = every
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.trouble: str | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=20)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            more = False
+            try:
+                more = self._step()
+                self.trouble = None
+            except PyMongoError as error:
+                self.trouble = f"store unreachable: {type(error).__name__}"
+                self._stopping.wait(0.5)
+            except Exception as error:  # shown in readiness and tried again; a worker never ends by itself
+                self.trouble = f"{type(error).__name__}: {error}"
+                log.exception("%s failed", self.name)
+                self._stopping.wait(1.0)
+            if not more:
+                self._wake.wait(self._every)
+            self._wake.clear()
+
+
+@dataclass
+class Parts:
+    """A service's own parts. A part that a service has no use for is None."""
+
+    name: str
+    ground: Ground
+    broker: NatsBroker
+    quarantine: Quarantine
+    appender: Appender | None = None
+    ledger: Ledger | None = None
+    follower: Follower | None = None
+    news: News | None = None
+    workers: list[Worker] = field(default_factory=list)
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def readiness(self) -> Mapping[str, str | None]:
+        """Each part with its trouble, or None."""
+        parts: dict[str, str | None] = {}
+        try:
+            self.ground.store.is_alive()
+            parts["database"] = None
+        except PyMongoError as error:
+            parts["database"] = f"unreachable ({type(error).__name__})"
+        parts["nats"] = None if _is_connected(self.broker) else "not connected"
+        if self.follower is not None:
+            trouble = self.follower.trouble
+            parts["follower"] = trouble or (None if self.follower.caught_up.is_set() else "catching up")
+        for worker in self.workers:
+            parts[worker.name] = worker.trouble
+        return parts
+
+    def nudge(self, ledgers: Iterable[str]) -> None:
+        """Tells the node that there is news in these ledgers. May be called from any thread; may be lost."""
+        if self.loop is None or self.loop.is_closed():
+            return
+        body = json.dumps(sorted(set(ledgers))).encode()
+        asyncio.run_coroutine_threadsafe(self._publish_nudge(body), self.loop)
+
+    async def _publish_nudge(self, body: bytes) -> None:
+        try:
+            await self.broker.publish(body, subject=f"{NUDGE}.{self.name}")
+        except Exception as error:  # whoever waits for it also looks by itself
+            log.info("%s: nudge not sent: %s", self.name, error)
+
+
+def _is_connected(broker: NatsBroker) -> bool:
+    connection = broker._connection
+    return bool(connection is not None and connection.is_connected)
+
+
+def assemble(
+    ground: Ground,
+    name: str,
+    broker: NatsBroker,
+    *,
+    fold: Fold | None,
+    writes: bool,
+    inline: bool = False,
+    after_batch: Callable[[], None] | None = None,
+) -> Parts:
+    """Makes the parts of one service. `inline`: the process folds its own facts before it acknowledges them."""
+    database = ground.database(name)
+    quarantine = Quarantine(ground.database("node").get_collection("quarantine"))
+    parts = Parts(name, ground, broker, quarantine)
+    if fold is not None:
+        lease = Lease(database["leases"], "follower", replica_name(), ground.settings.lease_seconds)
+        parts.follower = Follower(
+            name,
+            ground.store,
+            database["cursors"],
+            lease,
+            fold,
+            poll=ground.settings.poll_seconds,
+            after_batch=after_batch,
+        )
+    if writes:
+
+        def committed(facts: Sequence[Fact]) -> None:
+            counter("pilotmesh.ledger.appended").add(len(facts), {"service": name})
+            histogram("pilotmesh.ledger.batch").record(len(facts), {"service": name})
+            if inline and fold is not None:
+                fold.fold(facts)
+
+        def afterwards(facts: Sequence[Fact]) -> None:
+            parts.nudge(str(fact.header.ledger) for fact in facts)
+            if after_batch is not None:
+                after_batch()
+
+        parts.appender = Appender(
+            ground.store,
+            ground.keyring,
+            ground.identity.mesh,
+            batch=ground.settings.group_commit_max,
+            on_committed=committed,
+            after_commit=afterwards,
+        )
+        parts.ledger = Ledger(name, ground.store, parts.appender, ground.keyring)
+    return parts
+
+
+@asynccontextmanager
+async def running(parts: Parts) -> AsyncIterator[None]:
+    """Starts what the service has, in order, and stops it in the opposite one."""
+    parts.loop = asyncio.get_running_loop()
+    broker, follower = parts.broker, parts.follower
+    connection = await broker.connect()
+    if parts.appender is not None:
+        ground = parts.ground
+        hosted = ground.keyring.hosted()
+        await take_back_own_facts(
+            connection.jetstream(), ground.store, ground.identity, ground.roster, parts.name, hosted
+        )
+        parts.appender.start()
+    if follower is not None:
+        follower.start()
+    await broker.start()
+    for worker in parts.workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        for worker in parts.workers:
+            await asyncio.to_thread(worker.stop)
+        if parts.appender is not None:
+            await asyncio.to_thread(parts.appender.stop)
+        if follower is not None:
+            await asyncio.to_thread(follower.stop)
+        await broker.stop()
