@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.vocabulary.groups import GROUPS
 from shared.vocabulary.tables import Row, Table, Text, text
 
 TOTAL = "_T"
 """The code of "no breakdown", in every dimension."""
+
+TARGET_GROUP = "TARGET_GROUP"
+"""Our own dimension: the target groups of a pilot."""
 
 KEY_ORDER = (
     "FREQ",
@@ -38,6 +42,7 @@ class Dimension:
     `expected` ones are asked for by themselves; `restricted` ones are off unless the assessment allows them
     for the site. `standard` says that the SDG data structure has the dimension; the others are our own
     and travel as CUST_BREAKDOWN.
+    Sources: SDG data structure definition (IAEG-SDGs SDMX working group); which are restricted is our own rule.
     """
 
     code: str
@@ -50,25 +55,30 @@ class Dimension:
 
 
 @dataclass(frozen=True, slots=True)
-class _Value:
+class Value:
+    """A listed code of a dimension."""
+
     dimension: str
     code: str
     label: Text
 
 
-def _value(row: Row) -> _Value:
-    return _Value(row["dimension"], row["code"], text(row))
+def _value(row: Row) -> Value:
+    return Value(row["dimension"], row["code"], text(row))
 
 
-_VALUES = Table("dimension_values", _value, key=("dimension", "code"))
+VALUES = Table("dimension_values", _value, key=("dimension", "code"))
 
 
 def _dimension(row: Row) -> Dimension:
     code = row["code"]
+    values = {value.code: value.label for value in VALUES.values() if value.dimension == code}
+    if code == TARGET_GROUP:
+        values |= {group.code: group.label for group in GROUPS.values()}
     return Dimension(
         code=code,
         label=text(row),
-        values={value.code: value.label for value in _VALUES.values() if value.dimension == code},
+        values=values,
         expected=row["expected"] == "yes",
         restricted=row["restricted"] == "yes",
         open=row["open"] == "yes",

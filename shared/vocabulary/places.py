@@ -46,7 +46,7 @@ class Region:
 class GroupStatus:
     """Whether a place is in a group on the day asked for, and how sure that is.
 
-    `standing`: decided – nothing about it is open; scheduled – a change on `valid_to` (or `valid_from`) has
+    `status`: decided – nothing about it is open; scheduled – a change on `valid_to` (or `valid_from`) has
     been decided and had not come into effect when the table was checked; under_review – the change or its
     date is open. `valid_from` is the first day of membership (None: since before the table begins), `valid_to`
     the first day after it (None: no end known).
@@ -67,6 +67,7 @@ class PovertyFigure:
     `line` is in international dollars a day at the purchasing power parities of `price_base`.
     """
 
+    iso3: str
     share: float
     year: int
     line: float
@@ -75,7 +76,9 @@ class PovertyFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Membership:
+class Membership:
+    """A row of the table of country groups: `status` as of a day inside the membership."""
+
     group: CountryGroup
     iso3: str
     status: GroupStatus
@@ -94,8 +97,8 @@ def _place(row: Row) -> Place:
     )
 
 
-def _membership(row: Row) -> _Membership:
-    return _Membership(
+def _membership(row: Row) -> Membership:
+    return Membership(
         group=cast(CountryGroup, _one_of(row["group"], get_args(CountryGroup))),
         iso3=row["iso3"],
         status=GroupStatus(
@@ -113,10 +116,13 @@ def _poverty(row: Row) -> PovertyFigure:
     share = float(row["share"])
     if not 0 <= share <= 1:
         raise ValueError(f"share {share} is not between 0 and 1")
-    return PovertyFigure(share, int(row["year"]), float(row["line"]), row["price_base"], row["source"])
+    return PovertyFigure(row["iso3"], share, int(row["year"]), float(row["line"]), row["price_base"], row["source"])
 
 
 def _day(written: str) -> date | None:
+    """A date, or a year alone where no more is published: then its first of January."""
+    if written.isdigit() and len(written) == len("1971"):
+        written = f"{written}-01-01"
     return date.fromisoformat(written) if written else None
 
 
@@ -133,10 +139,14 @@ POVERTY = Table("extreme_poverty", _poverty, key=("iso3",))
 
 
 def status(iso3: str, group: CountryGroup, on: date) -> GroupStatus:
-    """Whether a place is an LDC, LLDC or SIDS on a day. Raises KeyError for a place or group not known."""
+    """Whether a place is a least developed country, landlocked developing country or small island developing State.
+
+    A rich place can be in a group (Singapore is a SIDS): what that counts for is the reader's rule.
+    Raises KeyError for a place that is not known, ValueError for another group.
+    """
+    _one_of(group, get_args(CountryGroup))
     if iso3 not in PLACES:
         raise KeyError(iso3)
-    _one_of(group, get_args(CountryGroup))
     membership = MEMBERSHIPS.get(f"{group}/{iso3}")
     if membership is None:
         return _never(group)
@@ -157,5 +167,10 @@ def income(iso3: str) -> Income | None:
 
 
 def extreme_poverty(iso3: str) -> PovertyFigure | None:
-    """The sourced figure of SDG 1.1.1; None where the table has none (then the income class is used)."""
+    """The sourced figure of SDG 1.1.1; None where the table has none (then the income class is used, and said so).
+
+    Raises KeyError for a place that is not known.
+    """
+    if iso3 not in PLACES:
+        raise KeyError(iso3)
     return POVERTY.get(iso3)

@@ -3,9 +3,10 @@
 A list is a small CSV file under `data/`, read when somebody first looks into it, and shown as a read-only
 mapping of frozen records. `data/tables.json` names each list's version, source and the day it was checked.
 
-An operator amends lists without a release: a directory with files of the same names (`load_overrides`, or the
-environment variable `PILOTMESH_VOCABULARY`) is laid over the shipped ones, row by row. The version then says
-so, because every figure must be able to name the table it was computed with.
+An operator amends lists without a release: a directory with files of the same names is laid over the shipped
+ones, row by row (`shared.vocabulary.catalogue.load_overrides`, or the environment variable
+`PILOTMESH_VOCABULARY`, which also reaches processes of their own, such as the solver). The version then says so,
+because every figure must be able to name the table it was computed with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -56,14 +58,6 @@ class Table(Mapping[str, T], Generic[T]):
 
     def forget(self) -> None:
         self._records = None
-
-    def check(self, directory: Path | None) -> list[str]:
-        """What would be wrong with this list if `directory` were laid over it."""
-        try:
-            self._read(directory)
-        except VocabularyError as refusal:
-            return list(refusal.faults)
-        return []
 
     def _read(self, directory: Path | None) -> dict[str, T]:
         rows = dict(self._keyed(SHIPPED / f"{self.name}.csv"))
@@ -115,35 +109,38 @@ def text(row: Row, prefix: str = "") -> Text:
     return {language: row[prefix + language] for language in LANGUAGES if row.get(prefix + language)}
 
 
+def all_tables() -> tuple[Table[object], ...]:
+    """Every list of the modules imported so far."""
+    return tuple(_tables)
+
+
 def overrides() -> Path | None:
-    """The directory that is laid over the shipped lists, if any."""
+    """The directory that is laid over the shipped lists, if any.
+
+    Raises `VocabularyError` when the environment names a directory that is not there.
+    """
     global _overrides, _asked  # one process has one vocabulary
     if not _asked:
         named = os.environ.get(VARIABLE)
+        if named and not Path(named).is_dir():
+            raise VocabularyError([f"{VARIABLE} names {named}, which is not a directory"])
         _overrides, _asked = (Path(named) if named else None), True
     return _overrides
 
 
-def load_overrides(path: Path | None) -> None:
-    """Lays the files of `path` over the shipped lists; None takes them off again.
-
-    A row replaces the columns it gives in the shipped row of the same code, or is added. Raises
-    `VocabularyError` with everything that is wrong, and then changes nothing.
-    """
+def lay_over(path: Path | None) -> None:
+    """Puts a directory over the shipped lists, unchecked; every list is read again on its next use."""
     global _overrides, _asked  # one process has one vocabulary
-    if path is not None:
-        if not path.is_dir():
-            raise VocabularyError([f"{path} is not a directory"])
-        known = {f"{table.name}.csv" for table in _tables} | {"tables.json"}
-        faults = [
-            f"{file.name} is no list of the vocabulary" for file in sorted(path.glob("*.csv")) if file.name not in known
-        ]
-        faults += [fault for table in _tables for fault in table.check(path)]
-        if faults:
-            raise VocabularyError(faults)
     _overrides, _asked = path, True
     for table in _tables:
         table.forget()
+
+
+@cache
+def shipped_about() -> dict[str, dict[str, str]]:
+    """`data/tables.json`: version, source and checked_on of every shipped list."""
+    described: dict[str, dict[str, str]] = json.loads((SHIPPED / "tables.json").read_text("utf-8"))
+    return described
 
 
 def about(name: str) -> dict[str, str]:
@@ -152,7 +149,7 @@ def about(name: str) -> dict[str, str]:
     An amended list's version is the shipped one, a plus sign, and the operator's own (from `tables.json`
     beside the amended file) or the first eight digits of the file's SHA-256.
     """
-    described: dict[str, str] = json.loads((SHIPPED / "tables.json").read_text("utf-8"))[name]
+    described = dict(shipped_about()[name])
     directory = overrides()
     amended = directory / f"{name}.csv" if directory else None
     if directory and amended and amended.is_file():
