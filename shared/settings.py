@@ -21,9 +21,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port the node listens on.")
     public_url: str | None = Field(None, description="How people and other nodes reach this node, if not host:port.")
 
-    mongodb_uri: str | None = Field(
-        None, description="MongoDB to use; without it an embedded server is started."
-    )
+    mongodb_uri: str | None = Field(None, description="MongoDB to use; without it an embedded server is started.")
     nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")
     nats_user: str | None = None
     nats_password: str | None = None
@@ -42,9 +40,7 @@ class Settings(BaseSettings):
     invitation_days: int = Field(21, ge=1, description="Days until silence on an invitation is a no.")
     open_invitations: int = Field(5, ge=1, description="Open invitations per agency; the rest wait, ranked.")
     release: str = Field("lead", pattern="^(lead|auto)$", description="Who releases a proposal to the invited.")
-    capability_confirmed_days: int = Field(
-        180, ge=1, description="A capability lapses unless confirmed by then."
-    )
+    capability_confirmed_days: int = Field(180, ge=1, description="A capability lapses unless confirmed by then.")
 
     webhook_allow_private: bool = Field(False, description="Let webhooks go to loopback and private addresses.")
     otlp_endpoint: str | None = Field(None, description="OTLP/HTTP endpoint for traces; nothing is sent without it.")

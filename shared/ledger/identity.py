@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.facts.ids import new_id
 from shared.facts.keys import KeyBook, KeyRange, key_id
 from shared.facts.names import ANCHOR
 from shared.facts.verify import REKEYED, learn_key
+from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.store import LedgerStore
 
 ROSTER_LEDGER = f"{ANCHOR}.mesh"
@@ -35,6 +38,19 @@ class Identity:
         """From <home>/mesh.json. Raises FileNotFoundError if the node was never started."""
         raw = json.loads((home / "mesh.json").read_text())
         return cls(raw["mesh"], bytes.fromhex(raw["anchor"]))
+
+
+def ensure_identity(home: Path) -> Identity:
+    """The node's identity; made at its first start, with an anchor key of its own. Never replaced."""
+    keyring = Keyring(home / "keys")
+    try:
+        return Identity.read(home)
+    except FileNotFoundError:
+        anchor = keyring.key(ANCHOR) if keyring.hosts(ANCHOR) else keyring.make(ANCHOR)
+        told = {"mesh": new_id(), "anchor": anchor.public.hex()}
+        with suppress(FileExistsError):  # another process of this node made it in the same moment
+            write_secret(home / "mesh.json", json.dumps(told, indent=2) + "\n")
+        return Identity.read(home)
 
 
 @dataclass(frozen=True, slots=True)
