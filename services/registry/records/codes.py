@@ -110,7 +110,11 @@ def check_code(kind: str, found: str, at: str, findings: Findings) -> bool:
 def _meant(kind: str, found: str) -> str:
     known = LISTS[kind]
     hint = known.hint(found) or closest(found, known.codes())
-    return f"{hint.rstrip('.?')}{'?' if hint.startswith('did') else '.'}" if hint else f"{known.name} are listed in the vocabulary."
+    return (
+        f"{hint.rstrip('.?')}{'?' if hint.startswith('did') else '.'}"
+        if hint
+        else f"{known.name} are listed in the vocabulary."
+    )
 
 
 def closest(found: str, codes: Iterable[str]) -> str | None:

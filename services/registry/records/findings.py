@@ -40,6 +40,12 @@ class Findings:
             self._faulty.add(at)
             self.faults.append(Fault(at, code, detail))
 
+    def missing(self, at: str, detail: str) -> None:
+        """A fault for what is not there, unless something faulty stood there and was taken out."""
+        inside = (f"{at}.", f"{at}[")
+        if not any(fault.field == at or fault.field.startswith(inside) for fault in self.faults):
+            self.fault(at, "missing", detail)
+
     def notice(self, at: str, code: str, detail: str) -> None:
         notice = Notice(at, code, detail)
         if notice not in self.notices:
@@ -49,9 +55,12 @@ class Findings:
         return at in self._faulty
 
     def refuse_if_faulty(self) -> None:
-        """Raises `Invalid` with all faults (the first 200) in the order of the document's reading."""
-        if self.faults:
-            raise Invalid(self.faults[:MOST_FAULTS])
+        """Raises `Invalid` with all faults (the first 200); notices go with them, since a slip may explain a fault."""
+        if not self.faults:
+            return
+        if self.notices:
+            raise Invalid(self.faults[:MOST_FAULTS], notices=[notice.as_json() for notice in self.notices])
+        raise Invalid(self.faults[:MOST_FAULTS])
 
 
 def child(at: str, key: str | int) -> str:

@@ -214,6 +214,13 @@ class TargetGroups(Mark):
     def schema(self) -> dict[str, Any]:
         return {"examples": [["rural", ["women", "persons_with_disabilities"]]]}
 
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        described = handler(core)
+        codes = {"type": "string", "enum": list(groups.GROUPS)}
+        described.update(anyOf=[{"type": "array", "items": {"anyOf": [codes, {"type": "array", "items": codes}]}}])
+        described["anyOf"].append({"type": "null"})
+        return {**described, **self.schema()}
+
 
 def as_day(value: object) -> date | None:
     """The date that `YYYY-MM-DD` names, None for anything else."""
@@ -227,4 +234,3 @@ def as_day(value: object) -> date | None:
 
 def marks_of(metadata: list[Any]) -> list[Mark]:
     return [mark for mark in metadata if isinstance(mark, Mark)]
-

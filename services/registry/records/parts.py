@@ -20,7 +20,9 @@ Country = Annotated[str | None, Coded("place")]
 Countries = Annotated[list[str] | None, Coded("place")]
 Date = Annotated[str | None, Day()]
 People = Annotated[int | None, Within(0, MOST_PEOPLE)]
-Languages = Annotated[list[str] | None, Matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language tag such as en, fr, sw")]
+Languages = Annotated[
+    list[str] | None, Matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language tag such as en, fr, sw")
+]
 Visibility = Annotated[str | None, OneOf(("mesh", "private"))]
 WrittenIn = Annotated[str | None, OneOf(LANGUAGES)]
 Identifier = Annotated[
@@ -68,9 +70,7 @@ class Government(Record):
 
 
 class Consent(Record):
-    status: Annotated[
-        str | None, OneOf(("not_required", "to_seek", "sought", "given", "refused", "withdrawn"))
-    ] = None
+    status: Annotated[str | None, OneOf(("not_required", "to_seek", "sought", "given", "refused", "withdrawn"))] = None
     by: Name = None
     reference: Reference = None
     on: Date = None

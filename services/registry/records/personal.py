@@ -33,7 +33,8 @@ _DOCUMENT = re.compile(
     r"(?:\b(?:passport|passeport|pasaporte|national id|identity card|id card|id no|id number|nrc|carte d['’]identité|"
     r"cédula|dni|visa|driving licence|driver'?s license|social security|case number|registration card)\b|"
     r"паспорт|جواز|هوية|护照|身份证)\W{0,6}(?:(?:number|no|nr|n°|nº|numéro|número|is|of|номер|رقم|号)\W{0,4}){0,2}"
-    r"(?!\d{4}-\d{2}-\d{2}\b)(?=[A-Z0-9/\-]*\d[A-Z0-9/\-]*\d)(?=(?:[/\-]?[A-Z]){0,4}[/\-]?\d)[A-Z0-9](?:[/\- ]?[A-Z0-9]){4,19}",
+    r"(?!\d{4}-\d{2}-\d{2}\b)"  # a date is no number of a document
+    r"(?=[A-Z0-9/\-]*\d[A-Z0-9/\-]*\d)(?=(?:[/\-]?[A-Z]){0,4}[/\-]?\d)[A-Z0-9](?:[/\- ]?[A-Z0-9]){4,19}",
     re.IGNORECASE,
 )
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from services.registry.records.marks import AgencySlug, Coded, Line, Matching, OneOf, TargetGroups, Within
 from services.registry.records.parts import (
@@ -37,9 +37,12 @@ OUTCOMES = ("scaled", "handed_over", "completed", "stopped_early", "not_started"
 
 
 class AgencyPost(Record):
-    """An organisation. `agency` is its short name, which is also its id; `acronym` is how it writes itself."""
+    """An organisation. `slug` is its short name, which is also its id; `acronym` is how it writes itself.
 
-    agency: Agency = None
+    `screening_before` sets the gate of the screening earlier than `ready`.
+    """
+
+    slug: Agency = None
     name: Title = None
     acronym: Annotated[str | None, Line(40)] = None
     kind: Annotated[
@@ -96,7 +99,7 @@ class PilotPost(Record):
     layers: Annotated[list[str] | None, Coded("layer")] = None
     uncertainty: Annotated[str | None, OneOf(("low", "some", "high"))] = None
     uncertainty_reason: Sentence = None
-    target_groups: Annotated[list[str | list[str]] | None, TargetGroups()] = None
+    target_groups: Annotated[list[Any] | None, TargetGroups()] = None
     people_reached: People = None
     needs: list[Need] | None = None
     starts_on: Date = None
