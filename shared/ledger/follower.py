@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -25,6 +26,8 @@ from shared.ledger.store import JOURNALED, Document, LedgerStore
 log = logging.getLogger(__name__)
 
 BATCH = 512
+FULL_LOOK_SECONDS = 30.0
+"""However busy, all ledgers are looked at this often: news may be lost."""
 FOLD_VERSION = "@fold"
 
 
@@ -76,6 +79,8 @@ class Follower:
         self._positions: dict[str, Head] = {}
         self._loaded_for = 0
         self._seen_count = -1
+        self._scanned_at = 0.0
+        self._busy = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follower-{name}", daemon=True)
         self.caught_up = threading.Event()
@@ -111,8 +116,14 @@ class Follower:
         with self._working:
             if not self._lease.is_held and not self._lease.try_hold():
                 return False
+            if self._loaded_for != self._lease.fencing:
+                self._news.set()
+                return False  # the thread settles in first, then this news is taken again
+            self._busy = True
             self._follow(set(ledgers))
-            return True
+        if self._after_batch is not None:
+            self._after_batch()
+        return True
 
     @property
     def leads(self) -> bool:
@@ -185,12 +196,16 @@ class Follower:
                 self._store.barrier()  # what stands in the store is durable from here on
                 self._load()
                 self._refold_if_newer()
-                self._seen_count = -1
+                self._seen_count, self._scanned_at = -1, 0.0
             with self._lock:
                 hints, self._hints = self._hints, set()
-            count = self._store.facts.estimated_document_count()
-            if count != self._seen_count:
-                hints.update(self._store.ledgers())
+            count = self._seen_count
+            if not (hints or self._busy) or time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
+                count = self._store.facts.estimated_document_count()
+                if count != self._seen_count:  # there are facts that no news told us of
+                    hints.update(self._store.ledgers())
+                self._scanned_at = time.monotonic()
+            self._busy = False
             self._follow(hints)
             self._seen_count = count
             self.caught_up.set()

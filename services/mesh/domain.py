@@ -1,0 +1,90 @@
+"""The mesh service's rules: who is a member, and what a head says. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.access.actors import NODE, ROLES
+from shared.facts.fact import to_bytes
+from shared.facts.names import AGENCY, ANCHOR
+from shared.facts.verify import Head
+from shared.ledger.identity import Member, members_of, roster_state
+from shared.problems import Conflict, Fault, Invalid
+
+RESERVED = {ANCHOR: "the roster's anchor", NODE: "this node's operator"}
+COUNTRY = re.compile(r"[A-Z]{3}")
+
+
+@dataclass(frozen=True, slots=True)
+class NewActor:
+    """What an agency's admin says of a new actor."""
+
+    roles: tuple[str, ...]
+    office: str | None
+    countries: tuple[str, ...]
+    languages: tuple[str, ...]
+    name: str | None
+
+
+def agency_to_host(post: Mapping[str, Any]) -> str:
+    """The slug of the agency that this node shall host. Raises Invalid."""
+    slug = post.get("agency")
+    if not isinstance(slug, str) or not AGENCY.fullmatch(slug):
+        raise Invalid(
+            [Fault("agency", "slug", "2 to 32 lower-case letters, digits or hyphens, a letter first, such as wfp")]
+        )
+    if slug in RESERVED:
+        raise Invalid([Fault("agency", "reserved", f"{slug} is reserved for {RESERVED[slug]}; choose another")])
+    return slug
+
+
+def with_member(state: Mapping[str, Any], member: Member) -> dict[str, Any]:
+    """The roster with one more agency. A recovery key, once bound, is never re-assigned. Raises Conflict."""
+    members = members_of(state)
+    for held in members:
+        if held.agency == member.agency:
+            raise Conflict(f"{member.agency} is in the roster already.")
+    return roster_state([*members, member], state)
+
+
+def new_actor(post: Mapping[str, Any]) -> NewActor:
+    """Raises Invalid with every fault."""
+    faults: list[Fault] = []
+    roles = post.get("roles")
+    if not isinstance(roles, list) or not roles or not all(role in ROLES for role in roles):
+        faults.append(Fault("roles", "roles", f"a list of one or more of {', '.join(ROLES)}"))
+    office, name = post.get("office"), post.get("name")
+    for field, value in (("office", office), ("name", name)):
+        if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 200):
+            faults.append(Fault(field, "text", "a text of at most 200 characters, or left out"))
+    countries = post.get("countries", [])
+    if not isinstance(countries, list) or not all(isinstance(c, str) and COUNTRY.fullmatch(c) for c in countries):
+        faults.append(Fault("countries", "country", "a list of ISO 3166-1 alpha-3 codes such as ZMB"))
+    languages = post.get("languages", ["en"])
+    if not isinstance(languages, list) or not set(map(str, languages)) <= {"ar", "en", "es", "fr", "ru", "zh"}:
+        faults.append(Fault("languages", "language", "a list of ar, en, es, fr, ru, zh"))
+    if faults:
+        raise Invalid(faults)
+    assert isinstance(roles, list)
+    return NewActor(tuple(roles), office, tuple(countries), tuple(languages), name)
+
+
+def head_statement(mesh: str, ledger: str, head: Head) -> bytes:
+    """The bytes that an agency signs to say how far one of its ledgers has come."""
+    told = {"mesh": mesh, "ledger": ledger, "epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
+    return b"pilotmesh.head.v1\0" + to_bytes(told)
+
+
+def missing_heads(witnessed: Sequence[Mapping[str, Any]], held: Mapping[tuple[str, int, int], str]) -> list[str]:
+    """Witnessed heads that the store no longer holds, or holds with another hash; one sentence each."""
+    sentences = []
+    for head in witnessed:
+        place = (head["ledger"], head["epoch"], head["sequence"])
+        found = held.get(place)
+        if found != head["hash"]:
+            told = "is missing" if found is None else f"has hash {found}"
+            sentences.append(f"{place[0]}:{place[1]}:{place[2]} was witnessed with hash {head['hash']} and {told}")
+    return sentences
