@@ -47,7 +47,7 @@ async def refused(settings: Settings, user: str, act: Callable[[Client], Awaitab
 
     _, password = settings.nats_login(user)
     connection = await nats.connect(
-        settings.nats_url, user=user, password=password, inbox_prefix=f"_INBOX.{user}", error_cb=hear
+        settings.nats_url or "", user=user, password=password, inbox_prefix=f"_INBOX.{user}", error_cb=hear
     )
     acting = asyncio.ensure_future(act(connection))
     hearing = asyncio.ensure_future(heard.wait())

@@ -1,0 +1,63 @@
+"""Prepares a node whose servers run elsewhere, in two steps that may be repeated.
+
+python -m deploy.node.provision configuration     nats-server.conf and users, into PILOTMESH_HOME/nats/
+python -m deploy.node.provision streams           streams and consumers, on PILOTMESH_NATS_URL
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import nats.errors
+
+from deploy.nats import config
+from deploy.nats.provision import provision
+from deploy.nats.streams import STREAMS
+from deploy.node.launcher import LOG_FORMAT
+from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 60.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Prepare the NATS server of a node.")
+    parser.add_argument("step", choices=["configuration", "streams"])
+    parser.add_argument("--store", type=Path, default=Path("/data"), help="JetStream's folder as its server sees it")
+    arguments = parser.parse_args()
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    if arguments.step == "configuration":
+        logger.info("wrote %s", write_configuration(settings, arguments.store))
+        return 0
+    try:
+        changes = asyncio.run(provision(settings, patience_seconds=PATIENCE_SECONDS))
+    except nats.errors.Error as error:
+        logger.error("NATS at %s could not be provisioned: %r", settings.nats_url, error)
+        return 1
+    for change in changes or ["streams and consumers are as they should be"]:
+        logger.info("%s", change)
+    return 0
+
+
+def write_configuration(settings: Settings, store: Path) -> Path:
+    """`<home>/nats/nats-server.conf` for a server that listens on all its addresses, for clients of one network."""
+    file = settings.home / "nats" / "nats-server.conf"
+    text = config.render(
+        config.credentials(settings.home),
+        listen="0.0.0.0:4222",
+        store_dir=store,
+        domain=settings.nats_domain,
+        max_file_store=settings.stream_max_bytes * len(STREAMS),
+    )
+    config.write_private(file, text)
+    return file
+
+
+if __name__ == "__main__":
+    sys.exit(main())
