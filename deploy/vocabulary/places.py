@@ -1,16 +1,18 @@
 """Writes shared/vocabulary/data/places.csv from hdx-python-country (OCHA, MIT licence).
 
-    python -m deploy.vocabulary.places
+    python -m deploy.vocabulary.places [--check]
 
 The library carries ISO 3166-1 and M49 codes, names in the six UN languages, M49 regions and the World Bank's
-income groups. Its packaged copy is read, so the result depends on the locked version only. A test compares
-the committed file with it.
+income groups. Its packaged copy is read, so the result depends on the locked version only. With --check
+nothing is written, and the exit code is 1 if the committed file is not what the library gives.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+import sys
 from importlib.metadata import version
 
 from hdx.location.country import Country
@@ -70,6 +72,21 @@ def as_csv() -> str:
     return file.getvalue()
 
 
+def main(arguments: list[str]) -> int:
+    library = f"hdx-python-country {version('hdx-python-country')}"
+    tables = json.loads((SHIPPED / "tables.json").read_text("utf-8"))
+    tables["places"] |= {"version": library.replace(" ", "-"), "source": f"{library} (OCHA, MIT licence)"}
+    fresh = {"places.csv": as_csv(), "tables.json": json.dumps(tables, indent=2, ensure_ascii=False) + "\n"}
+    drifted = [name for name, content in fresh.items() if (SHIPPED / name).read_text("utf-8") != content]
+    if "--check" in arguments:
+        if drifted:
+            print(f"{', '.join(drifted)}: not what {library} gives; run: python -m deploy.vocabulary.places")  # noqa: T201
+        return int(bool(drifted))
+    for name in drifted:
+        (SHIPPED / name).write_text(fresh[name], "utf-8")
+    print(f"places written from {library}")  # noqa: T201  # a command says what it did
+    return 0
+
+
 if __name__ == "__main__":
-    (SHIPPED / "places.csv").write_text(as_csv(), "utf-8")
-    print(f"places.csv written from hdx-python-country {version('hdx-python-country')}")  # noqa: T201  # a command
+    sys.exit(main(sys.argv[1:]))

@@ -20,7 +20,8 @@ class CapabilityCode:
     """`layer` and `group` are None for `funding` and `other`, which are accepted and never matched.
 
     `unit` names what a quantity counts; it is None where a quantity has no meaning (kinds S and none).
-    Where `posts` is true a plain number means posts, full-time, in the dates of the need.
+    Where `posts` is true a plain number means posts, full-time, in the dates of the need: so for every human and
+    policy code counted in person-days (not for seats in a course, months of exchange or research projects).
     Where `goal_required` is true the need says which SDG goal's sector it is about.
     """
 
@@ -67,7 +68,7 @@ def _capability(row: Row) -> CapabilityCode:
         definition=text(row, "definition_"),
         example=text(row, "example_"),
         not_this=text(row, "not_this_"),
-        posts=layer in ("human", "policy"),
+        posts=layer in ("human", "policy") and row["unit"] == "person_days",
         goal_required=row["code"] == "human.sector_expertise",
         matchable=row["kind"] != "none",
     )
