@@ -1,0 +1,94 @@
+"""Composition root of the mesh service: relay, redactions, roster, heads, quarantine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from shared.bus.broker import asyncapi_document, make_broker
+from shared.bus.news import subscribe_to_news
+from shared.http.app import service_app
+from shared.http.forgetting import router as forgetting_router
+from shared.ledger.lease import Lease, replica_name
+from shared.ledger.work import Work
+from shared.service import Worker, assemble, open_ground, running
+from shared.settings import Settings
+from shared.telemetry import start_telemetry
+
+from . import api, heads
+from .folds import RedactionFold, place_of_task
+from .hosting import Hosting
+from .relay import Relay
+from .streams import delete_from_stream
+from .subscribers import subscribe_to_nudges
+
+NAME = "mesh"
+DESCRIPTION = "Carries facts in and out of the node and says how it stands."
+HEADS_EVERY_SECONDS = 5.0
+
+
+def create_app(settings: Settings) -> FastAPI:
+    start_telemetry(settings)
+    broker = make_broker(settings, NAME)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        ground = await asyncio.to_thread(open_ground, settings)
+        database = ground.database(NAME)
+        work = Work(database["redactions"])
+        parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True)
+        assert parts.ledger is not None
+        loop = asyncio.get_running_loop()
+        witness = heads.Witness(settings.home)
+
+        def forget_in_streams() -> bool:
+            for task in work.due():
+                deletion = delete_from_stream(settings, *place_of_task(task.key))
+                asyncio.run_coroutine_threadsafe(deletion, loop).result(60)
+                work.done(task)
+            return False
+
+        def witness_heads() -> bool:
+            witness.remember(heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh))
+            return False
+
+        parts.workers += [
+            Worker("redactions", forget_in_streams),
+            Worker("heads", witness_heads, HEADS_EVERY_SECONDS),
+        ]
+        app.state.parts = parts
+        app.state.actors = ground.actors
+        app.state.readiness = parts.readiness
+        app.state.witness = witness
+        app.state.hosting = Hosting(parts.ledger, ground.roster, ground.keyring, ground.actors, settings.home)
+        async with running(parts):
+            connection = await broker.connect()
+            lease = Lease(database["leases"], "relay", replica_name(), settings.lease_seconds)
+            relay = Relay(ground.store, ground.keyring, lease, connection.jetstream(), settings.poll_seconds)
+            app.state.relay = relay
+            task = asyncio.create_task(relay.run())
+            await asyncio.to_thread(app.state.hosting.ensure_operator)
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    app = service_app(
+        NAME,
+        settings,
+        title="mesh",
+        description=DESCRIPTION,
+        routers=[api.router, forgetting_router],
+        lifespan=lifespan,
+        asyncapi=lambda: asyncapi_document(broker, NAME, DESCRIPTION),
+    )
+    app.state.broker = broker
+    app.state.relay = None
+    subscribe_to_news(broker, NAME, lambda: app.state.parts.news)
+    subscribe_to_nudges(broker, lambda: app.state.relay)
+    return app
