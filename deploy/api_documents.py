@@ -1,0 +1,97 @@
+"""Writes what the services promise to other programs: docs/openapi/<service>.json and docs/asyncapi/<service>.json.
+
+    python -m deploy.api_documents [--check]
+
+`--check` writes nothing and ends with status 1 when a committed document is not what the code says. No server is
+needed: applications are built, not started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from faststream.specification import AsyncAPI
+
+from deploy.node.composition import PAGES
+from deploy.node.launcher import Factory, load_service
+from shared.settings import SERVICES, Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the API documents.")
+    parser.add_argument("--check", action="store_true", help="only compare; status 1 when they differ")
+    check: bool = parser.parse_args().check
+    found = dict(documents({name: load_service(name) for name in (*SERVICES, PAGES)}))
+    stale = differing(found, DOCS)
+    if check:
+        for path, difference in stale.items():
+            sys.stderr.write(f"docs/{path} {difference}; run: make api\n")
+        return 1 if stale else 0
+    for path in stale:
+        file = DOCS / path
+        if path in found:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(found[path])
+        else:
+            file.unlink()
+        sys.stdout.write(f"docs/{path}\n")
+    return 0
+
+
+def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
+    """Path below docs/ and text of every document. An application without an HTTP API of its own (nothing in its
+    OpenAPI paths) has no OpenAPI document, one without `app.state.broker` no AsyncAPI document."""
+    with tempfile.TemporaryDirectory() as home:
+        settings = defaults(Path(home))
+        for name, create in factories.items():
+            app = create(settings)
+            assert isinstance(app, FastAPI)
+            openapi = app.openapi()
+            if openapi.get("paths"):
+                yield f"openapi/{name}.json", text(openapi)
+            broker = getattr(app.state, "broker", None)
+            if broker is not None:
+                asyncapi = AsyncAPI(broker, title=app.title, version=app.version, schema_version="3.0.0")
+                yield f"asyncapi/{name}.json", text(json.loads(asyncapi.to_specification().to_json()))
+
+
+def defaults(home: Path) -> Settings:
+    """Settings that no operator's environment has touched, so that the documents are the same everywhere."""
+    for variable in [name for name in os.environ if name.startswith("PILOTMESH_")]:
+        del os.environ[variable]
+    return Settings(home=home, mongodb_uri="mongodb://localhost:27017", nats_url="nats://localhost:4222")
+
+
+def text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def differing(found: Mapping[str, str], docs: Path) -> dict[str, str]:
+    """Path to what is wrong with it: missing, out of date, or left over from a service that is gone."""
+    stale = {}
+    for path, content in found.items():
+        file = docs / path
+        if not file.exists():
+            stale[path] = "is missing"
+        elif file.read_text() != content:
+            stale[path] = "is out of date"
+    for folder in ("openapi", "asyncapi"):
+        for file in (docs / folder).glob("*.json"):
+            path = f"{folder}/{file.name}"
+            if path not in found:
+                stale[path] = "has no service behind it"
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
