@@ -138,6 +138,19 @@ MEMBERSHIPS = Table("country_groups", _membership, key=("group", "iso3"))
 POVERTY = Table("extreme_poverty", _poverty, key=("iso3",))
 
 
+def iso3_of(code: str) -> str | None:
+    """The ISO 3166-1 alpha-3 code of a place written as alpha-3, alpha-2 or M49 (`ZMB`, `zm`, `894`); None if unknown.
+
+    Aggregates of M49, such as regions, are no places.
+    """
+    code = code.strip().upper()
+    if code.isdecimal():
+        code = code.zfill(3)
+    if code in PLACES:
+        return code
+    return next((place.iso3 for place in PLACES.values() if code in (place.iso2, place.m49)), None)
+
+
 def status(iso3: str, group: CountryGroup, on: date) -> GroupStatus:
     """Whether a place is a least developed country, landlocked developing country or small island developing State.
 

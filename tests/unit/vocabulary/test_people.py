@@ -8,29 +8,11 @@ from shared.vocabulary import dimensions, groups, standing_rules
 from shared.vocabulary.dimensions import DIMENSIONS, KEY_ORDER, TOTAL
 
 GROUPS = [
-    "extreme_poverty",
-    "women",
-    "girls",
-    "women_and_girls",
-    "children",
-    "youth",
-    "older_persons",
-    "persons_with_disabilities",
-    "refugees",
-    "internally_displaced",
-    "stateless",
-    "migrants",
-    "indigenous_peoples",
-    "minorities",
-    "diverse_gender",
-    "rural",
-    "informal_settlements",
-    "small_scale_producers",
-    "informal_workers",
-    "workers_at_risk",
-    "unconnected",
-    "crisis_affected",
-]
+    "extreme_poverty", "women", "girls", "women_and_girls", "children", "youth", "older_persons",
+    "persons_with_disabilities", "refugees", "internally_displaced", "stateless", "migrants",
+    "indigenous_peoples", "minorities", "diverse_gender", "rural", "informal_settlements",
+    "small_scale_producers", "informal_workers", "workers_at_risk", "unconnected", "crisis_affected",
+]  # fmt: skip
 
 
 def test_every_target_group_is_there_and_says_where_its_definition_is_from():

@@ -38,6 +38,20 @@ def test_every_place_has_its_codes_and_a_name_in_six_languages():
     assert len({place.m49 for place in places.PLACES.values()}) == 249
 
 
+@pytest.mark.parametrize("written", ["ZMB", "zmb", "ZM", "894", " 894 "])
+def test_a_place_is_found_by_any_of_its_codes(written):
+    assert places.iso3_of(written) == "ZMB"
+
+
+def test_a_place_is_found_by_an_m49_code_that_lost_its_zeros():
+    assert places.iso3_of("4") == places.iso3_of("004") == "AFG"
+
+
+@pytest.mark.parametrize("written", ["", "Zambia", "001", "202", "XX", "٨٩٤"])
+def test_regions_and_unknown_codes_are_no_place(written):
+    assert places.iso3_of(written) is None
+
+
 def test_places_stand_in_named_regions():
     zambia = places.PLACES["ZMB"]
     assert (zambia.region, zambia.sub_region, zambia.intermediate_region) == (
@@ -132,7 +146,7 @@ def test_no_high_income_place_has_a_poverty_figure():
     assert "high" not in {places.income(iso3) for iso3 in places.POVERTY}
 
 
-def test_where_no_figure_is_published_there_is_none():
+def test_where_the_source_has_no_figure_there_is_none():
     for iso3 in ("AFG", "SOM", "KHM"):
         assert places.extreme_poverty(iso3) is None
         assert places.income(iso3) is not None
