@@ -16,6 +16,7 @@ from deploy.node import web
 from deploy.node.composition import PAGES, compose
 from deploy.node.embedded import EmbeddedServers
 from deploy.node.home import Home, NodeError
+from shared.ledger.identity import ensure_identity
 from shared.settings import SERVICES, Settings
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def _run(
             servers.start()
             factories = load()  # takes as long as the servers take to start
             settings = servers.wait_ready()
+            ensure_identity(settings.home)
             try:
                 asyncio.run(provision(settings))
             except nats.errors.Error as error:

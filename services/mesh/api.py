@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
-from shared.access.actors import Actor, Author
+from shared.access.actors import Actor
 from shared.facts.fact import rfc3339
 from shared.facts.names import ANCHOR, ledger_name
 from shared.http.caller import Caller
 from shared.http.posted import Body, describes
+from shared.ledger.drafts import Author
 from shared.ledger.verification import verify_node
 from shared.problems import Fault, Forbidden, Invalid, NotFound
 

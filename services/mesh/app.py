@@ -89,6 +89,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.broker = broker
     app.state.relay = None
-    subscribe_to_news(broker, NAME, lambda: app.state.parts.news)
+    subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
     subscribe_to_nudges(broker, lambda: app.state.relay)
     return app

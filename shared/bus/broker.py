@@ -19,6 +19,12 @@ async def _say(error: Exception) -> None:
     log.warning("NATS: %s", error)
 
 
+def inbox_of(settings: Settings, service: str) -> str:
+    """The prefix of the service's own inboxes: nobody else may listen there."""
+    user, _ = settings.nats_login(service)
+    return f"_INBOX.{user or service}"
+
+
 def make_broker(settings: Settings, service: str) -> NatsBroker:
     """Not yet connected: `await broker.start()` in the app's lifespan."""
     user, password = settings.nats_login(service)
@@ -27,7 +33,8 @@ def make_broker(settings: Settings, service: str) -> NatsBroker:
         settings.nats_url or "nats://127.0.0.1:4222",
         name=f"pilotmesh-{service}",
         security=security,
-        inbox_prefix=f"_INBOX.{user or service}",
+        inbox_prefix=inbox_of(settings, service),
+        specification_url="nats://nats:4222",
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
         connect_timeout=5,

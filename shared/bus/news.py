@@ -12,12 +12,14 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
+from shared.bus.broker import inbox_of
 from shared.bus.subjects import STREAMS, place_in
 from shared.facts.fact import Unreadable
 from shared.facts.verify import Head
 from shared.ledger.follower import Follower, LostLease
 from shared.ledger.quarantine import Quarantine
 from shared.ledger.store import LedgerStore
+from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +70,15 @@ class News:
         )
 
 
-def subscribe_to_news(broker: NatsBroker, service: str, news: Callable[[], News]) -> None:
+def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news: Callable[[], News]) -> None:
     """One subscriber a stream, bound to the consumer that provisioning made for this service."""
+    inbox = f"{inbox_of(settings, service)}.".encode()
 
     def subscribe(stream: str, subject: str) -> None:
         @broker.subscriber(
             subject,
             durable=service,
+            inbox_prefix=inbox,
             stream=JStream(stream, declare=False),
             pull_sub=PullSub(batch_size=BATCH, timeout=10.0, batch=True),
             ack_policy=AckPolicy.NACK_ON_ERROR,

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from shared.facts.keys import SigningKey
-from shared.facts.names import AGENCY
+from shared.facts.names import AGENCY, ANCHOR
 from shared.problems import Misdirected
 
 
@@ -35,9 +35,11 @@ class Keyring:
         return agency in self._keys or self._path(agency).is_file()
 
     def hosted(self) -> list[str]:
+        """The agencies of this node; the roster's anchor is none."""
         if not self.folder.is_dir():
             return []
-        return sorted(p.stem for p in self.folder.glob("*.key") if AGENCY.fullmatch(p.stem))
+        names = {path.stem for path in self.folder.glob("*.key")} - {ANCHOR}
+        return sorted(name for name in names if AGENCY.fullmatch(name))
 
     def make(self, agency: str) -> SigningKey:
         """A new signing key for `agency`; never overwrites one. Raises FileExistsError."""
