@@ -1,0 +1,113 @@
+"""The audit of a pattern: does what is shown leave every protected number as uncertain as it needs to be?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import NamedTuple
+
+from services.metrics.intervals import Gaps
+from services.metrics.tables import Cell, Equation, Structure, Unknown
+from shared.vocabulary.dimensions import TOTAL
+
+
+class Need(NamedTuple):
+    """An unknown must be able, for all that an outsider knows, to be as low as `low` and as high as `high`."""
+
+    unknown: Unknown
+    low: int
+    high: int
+
+
+class Audit:
+    """Solves what an outsider could solve who has every equation of `structures` and the numbers in `out`."""
+
+    def __init__(self, structures: Iterable[Structure], out: Set[Unknown]) -> None:
+        self._out = out
+        self._around: dict[Unknown, list[Equation]] = {}
+        self._rank: dict[Unknown, int] = {}
+        equations: set[Equation] = set()
+        for each in structures:
+            equations |= each.equations
+        # The order decides nothing but which of several equally good patterns is found: always the same.
+        for equation in sorted(equations, key=lambda e: sorted((repr(unknown), sign) for unknown, sign in e)):
+            for unknown, _ in equation:
+                self._around.setdefault(unknown, []).append(equation)
+        for position, unknown in enumerate(sorted(self._around, key=worth, reverse=True)):
+            self._rank[unknown] = position
+        self._solved: tuple[frozenset[Unknown], dict[Unknown, Gaps[Unknown]]] = (frozenset(), {})
+
+    def attainable(self, needs: Iterable[Need]) -> list[Need]:
+        """The needs, each no wider than what is still uncertain when nothing more is shown.
+
+        What earlier versions, published under a lower threshold, have already narrowed cannot be undone; it
+        is not narrowed further.
+        """
+        found = []
+        for need in sorted(needs, key=lambda need: (self._rank.get(need.unknown, -1), need)):
+            low, high = self._range(need, frozenset())
+            found.append(Need(need.unknown, low, high))
+        return found
+
+    def meets(self, need: Need, shown: Set[Unknown]) -> bool:
+        return self._range(need, shown) == (need.low, need.high)
+
+    def meets_all(self, needs: Sequence[Need], shown: Set[Unknown], added: Unknown) -> bool:
+        """Whether all needs that hold with `shown` still hold when `added` is shown too."""
+        concerned = self._hidden_with(added, shown)
+        more = {*shown, added}
+        return all(self.meets(need, more) for need in needs if need.unknown in concerned)
+
+    def victim(self, betrayed: Unknown, shown: Set[Unknown]) -> Unknown | None:
+        """The shown number whose loss costs least, out of the tightest equation around a betrayed one."""
+        found: list[tuple[bool, int, tuple[int, int, int], int, Unknown]] = []
+        for unknown in self._hidden_with(betrayed, shown):
+            for equation in self._around.get(unknown, ()):
+                hidden = sum(1 for each, _ in equation if each not in shown and each not in self._out)
+                found += [
+                    (unknown != betrayed, hidden, worth(each), self._rank[each], each)
+                    for each, _ in equation
+                    if each in shown and each not in self._out and each.value > 0
+                ]
+        return min(found)[-1] if found else None
+
+    def _range(self, need: Need, shown: Set[Unknown]) -> tuple[int, int]:
+        """From where to where the number could be, as far as the need asks."""
+        gaps = self._gaps(need.unknown, shown)
+        value = need.unknown.value
+        low = gaps.towards(need.unknown, need.low, value)
+        high = gaps.towards(need.unknown, need.high, value)
+        return -int(-low // 1), int(high // 1)
+
+    def _gaps(self, unknown: Unknown, shown: Set[Unknown]) -> Gaps[Unknown]:
+        if self._solved[0] != shown:
+            self._solved = (frozenset(shown), {})
+        solved = self._solved[1]
+        if unknown not in solved:
+            hidden = sorted(self._hidden_with(unknown, shown), key=lambda u: self._rank.get(u, -1))
+            equations = {equation: None for each in hidden for equation in self._around.get(each, ())}
+            gaps = Gaps([dict(equation) for equation in equations], _values(hidden), hidden)
+            solved.update((each, gaps) for each in hidden)
+        return solved[unknown]
+
+    def _hidden_with(self, start: Unknown, shown: Set[Unknown]) -> set[Unknown]:
+        """The withheld numbers that hang together with one by equations, itself included."""
+        found, waiting = {start}, [start]
+        while waiting:
+            for equation in self._around.get(waiting.pop(), ()):
+                for unknown, _ in equation:
+                    if unknown not in found and unknown not in shown and unknown not in self._out:
+                        found.add(unknown)
+                        waiting.append(unknown)
+        return found
+
+
+def worth(unknown: Unknown) -> tuple[int, int, int]:
+    """How much a number tells: totals before parts, the whole pilot before places, large before small."""
+    base = unknown.base
+    if not isinstance(base, Cell):
+        return (-99, 0, unknown.value)
+    return (-len(base.breakdown), int(base.place == TOTAL), unknown.value)
+
+
+def _values(unknowns: Iterable[Unknown]) -> Mapping[Unknown, int]:
+    return {unknown: unknown.value for unknown in unknowns}

@@ -1,0 +1,105 @@
+"""Which figures may be published so that no small number of people can be worked out from them.
+
+Primary suppression withholds numbers of people above 0 and below a threshold, and changes as small as that
+against any version already published. Secondary (complementary) suppression withholds others until no outsider
+can get at the first by subtraction, in any combination of all versions: after it, every protected number may
+be anything from 1 to the threshold less one, and every protected change anything in between. Which number is
+withheld for which reason is not said. See docs/metrics.md for the method and its sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+from services.metrics.audit import Audit, Need, worth
+from services.metrics.intervals import SearchLimitError
+from services.metrics.tables import Base, Cell, Structure, Table, Unknown, structure
+
+THRESHOLD = 10
+"""The default of an agency's threshold. The handbook's minimum is 3; people who are at risk need more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A table as it was when it was published, and the cells that were shown. Stays at home."""
+
+    table: Table
+    shown: frozenset[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`shown` may be published with their true numbers; all others of the table are withheld.
+
+    `kept` are those whose number stood in an earlier version and stays there, marked as not renewed.
+    `broken`: the parts of these wholes add up to more than they hold; then nothing but a question comes out.
+    """
+
+    shown: frozenset[Cell] = frozenset()
+    withheld: frozenset[Cell] = frozenset()
+    kept: frozenset[Cell] = frozenset()
+    broken: tuple[Cell, ...] = ()
+
+
+def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRESHOLD) -> Release:
+    """What of a table may be shown, given every version already published.
+
+    The same table and history give the same release. The last resort is to show nothing new.
+    """
+    new = structure(table)
+    if new.broken:
+        wholes = tuple(sorted({whole for rest in new.broken for whole in rest.wholes}))
+        return Release(withheld=new.reported, broken=wholes)
+    earlier = [(structure(version.table), version.shown) for version in history]
+    out = {known.unknowns[cell] for known, shown in earlier for cell in shown}
+    structures = [known for known, _ in earlier] + [new]
+    audit = Audit(structures, out)
+    offered = {new.unknowns[cell] for cell in new.reported}
+    try:
+        needs = audit.attainable(_needs(structures, out, threshold))
+        shown = _choose(audit, needs, offered - out) | (offered & out)
+    except SearchLimitError:
+        shown = offered & out
+    cells = frozenset(cell for cell in new.reported if new.unknowns[cell] in shown)
+    ever = frozenset(cell for _, before in earlier for cell in before)
+    return Release(shown=cells, withheld=new.reported - cells, kept=(new.reported - cells) & ever)
+
+
+def _needs(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[Need]:
+    """What has to stay uncertain: small numbers of all versions, and small changes between any two of them."""
+    values: dict[Base, set[int]] = {}
+    for known in structures:
+        for base, unknown in known.unknowns.items():
+            values.setdefault(base, set()).add(unknown.value)
+    for base, of_base in values.items():
+        for value in sorted(of_base):
+            near = [other for other in of_base if 0 < abs(other - value) < threshold]
+            small = 0 < value < threshold
+            if Unknown(base, value) in out or not (near or small):
+                continue
+            lows = [max(1, other - threshold + 1) for other in near] + ([1] if small else [])
+            highs = [other + threshold - 1 for other in near] + ([threshold - 1] if small else [])
+            yield Need(Unknown(base, value), min(*lows, value), max(*highs, value))
+
+
+def _choose(audit: Audit, needs: Sequence[Need], offered: Set[Unknown]) -> set[Unknown]:
+    """A set of the offered numbers that betrays nothing, and to which none of the withheld can be added.
+
+    Greedy: wherever a need is not met, the number that tells least is withheld; at the end each that has
+    become superfluous comes back. An optimal set is NP-hard to find (Kelly, Golden and Assad, 1992).
+    """
+    protected = {need.unknown for need in needs}
+    shown = set(offered) - protected
+    secondary: list[Unknown] = []
+    for need in needs:
+        while not audit.meets(need, shown):
+            victim = audit.victim(need.unknown, shown)
+            if victim is None:
+                return set()
+            shown.discard(victim)
+            secondary.append(victim)
+    for unknown in sorted(secondary, key=worth, reverse=True):
+        if audit.meets_all(needs, shown, unknown):
+            shown.add(unknown)
+    return shown
