@@ -39,7 +39,7 @@ def pilot_columns(state: State) -> Columns:
     """The columns lists of pilots filter and sort by. Goals follow from targets, clusters from measures."""
     targets = _codes(state.get("sdg_targets"))
     measures = _codes(state.get("roadmap_measures"))
-    needs = [need for need in _objects(state.get("needs"))]
+    needs = _objects(state.get("needs"))
     return {
         "title": _text(state.get("title")),
         "lead": _word(state.get("lead_agency")),
@@ -116,7 +116,7 @@ def pilot_card(state: State) -> Columns:
         "goals": columns["goals"],
         "life": columns["life"],
         "screened": columns["screening"] == "passed",
-        "illustrative": list(state.get("illustrative") or ()),
+        "illustrative": _codes(state.get("illustrative")),
     }
 
 

@@ -26,7 +26,7 @@ _INTERNATIONAL = re.compile(rf"(?<![\w+])(?:\+|00){_GAP}[1-9](?:{_GAP}\d){{7,14}
 _NATIONAL = re.compile(r"(?<![\w.,\-/])(?<!\d )\(?0[1-9]\d{0,3}\)?(?:[ \u00a0\-/]?\d){6,8}(?![\w.,]?\d|-\w)")
 _CALLED = re.compile(
     r"(?:\b(?:tel|phone|telephone|téléphone|teléfono|mobile|cell|whatsapp|viber|signal|call|sms)\b|тел|هاتف|电话|手机)"
-    rf"\W{{0,6}}(?:number|no|nr|numéro|número|is|at|to)?\W{{0,4}}\d(?:{_GAP}\d){{5,14}}",
+    rf"\W{{0,6}}(?:number|no|nr|numéro|número|is|at)?\W{{0,4}}\d(?:{_GAP}\d){{6,14}}",
     re.IGNORECASE,
 )
 _DOCUMENT = re.compile(
