@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
@@ -16,6 +17,13 @@ def test_the_framework_is_complete():
 
 def test_the_repeated_indicators_form_twelve_groups():
     assert len({indicator.same_as for indicator in sdg.INDICATORS.values()} - {None}) == 12
+
+
+def test_the_codes_are_those_of_the_published_framework():
+    # The digest was taken from the framework's own list (before the 2025 review): each code, and what it repeats.
+    codes = [*sdg.TARGETS, *(f"{entry.code}={entry.same_as or ''}" for entry in sdg.INDICATORS.values())]
+    digest = hashlib.sha256("\n".join(sorted(codes)).encode()).hexdigest()
+    assert digest == "95be8c26d11321bbc822b96f0e950ba3fa9d3543c760fb6afcdf42c85424bcd9"
 
 
 def test_codes_follow_the_numbering_of_the_framework():
