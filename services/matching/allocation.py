@@ -61,17 +61,38 @@ class Allocator:
     instance: Instance
     work: Work
     cut: bool = False
-    _relaxed: dict[tuple[int, int], tuple[int, bool]] = field(default_factory=dict)
+    _relaxed: list[dict[int, tuple[int, int]]] = field(init=False)
+    _supplies: list[dict[int, list[tuple[int, int]]]] = field(init=False)
 
-    def relaxed(self, need: int, team: int) -> tuple[int, bool]:
-        """What a team could make of one need if no other need drew on it: (scaled coverage, complete)."""
-        key = (need, team & self.instance.involved[need])
-        known = self._relaxed.get(key)
+    def __post_init__(self) -> None:
+        self._relaxed = [{} for _ in self.instance.demands]
+        self._supplies = [{} for _ in self.instance.demands]
+        for supplies, demand in zip(self._supplies, self.instance.demands, strict=True):
+            for offer in demand.offers:
+                supplies.setdefault(1 << offer.agency, []).append((offer.fit, offer.cap))
+
+    def relaxed(self, need: int, team: int) -> tuple[int, int]:
+        """What a team could make of one need if no other need drew on it: (scaled coverage, thousandths covered)."""
+        team &= self.instance.involved[need]
+        known = self._relaxed[need].get(team)
         if known is None:
-            demand = self.instance.demands[need]
-            picks = fill(need, demand, key[1], {}, {})
-            assert picks is not None  # nothing can be missing where nothing is bound
-            known = self._relaxed[key] = self._value(need, picks)
+            supplies = self._supplies[need]
+            offers: list[tuple[int, int]] = []
+            rest = team
+            while rest:
+                lowest = rest & -rest
+                offers += supplies[lowest]
+                rest ^= lowest
+            offers.sort(reverse=True)
+            quantity = left = self.instance.demands[need].quantity
+            fitted = 0
+            for fit, cap in offers:
+                units = cap if cap < left else left
+                fitted += fit * units
+                left -= units
+                if not left:
+                    break
+            known = self._relaxed[need][team] = (self.instance.unit_values[need] * fitted, quantity - left)
         return known
 
     def best(self, team: int, partners: tuple[int, ...]) -> Allocation | None:

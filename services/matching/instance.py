@@ -79,7 +79,7 @@ class Instance:
     @cached_property
     def essential_bonus(self) -> int:
         """More than all coverage and cost together: one more essential need covered outweighs everything else."""
-        return 1 + self.scale * (sum(demand.worth for demand in self.demands) + sum(self.costs))
+        return self.scale * (1 + sum(demand.worth for demand in self.demands) + sum(self.costs))
 
     @cached_property
     def involved(self) -> tuple[int, ...]:

@@ -8,11 +8,13 @@ full are left out beforehand. Where the work limit ends a search, the highest bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.matching.allocation import Allocation, Allocator, Pick, Work, fill
+from services.matching.allocation import Allocation, Allocator, Pick, Work
+from services.matching.bounds import Ahead, Bound, Part, Pricing
 from services.matching.instance import Instance, members_of
+
+PARTS: tuple[Part, ...] = ("all", "value", "essential")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,20 @@ class Unsolved:
     work: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Gain:
-    agency: int
-    net: int
-    essentials: int
-    un_entity: bool
-
-
 class Solver:
     """Solves one instance, and variations of it; what was computed for one serves the next."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self._allocator = Allocator(instance, Work(instance.work_limit))
+        self._pricings = tuple(Pricing(instance, part) for part in PARTS)
 
     def solve(self, without: int = 0, must: int = 0, limit: int | None = None) -> Solution | Unsolved:
         """The best team of the base, `must` and candidates, minus `without`; `limit` narrows the UN entities allowed.
 
         Ties: the team found first, in an order that depends on gains and slugs alone.
         """
-        search = _Search(self.instance, self._allocator, without, must, limit)
+        search = _Search(self.instance, self._allocator, self._pricings, without, must, limit)
         return search.run()
 
     def base_alone(self) -> Allocation:
@@ -71,25 +66,37 @@ class Solver:
 
 class _Search:
     def __init__(
-        self, instance: Instance, allocator: Allocator, without: int, must: int, limit: int | None
+        self,
+        instance: Instance,
+        allocator: Allocator,
+        pricings: tuple[Pricing, ...],
+        without: int,
+        must: int,
+        limit: int | None,
     ) -> None:
-        self.instance, self.allocator = instance, allocator
+        self.instance, self.allocator, self.pricings = instance, allocator, pricings
         self.limit = instance.limit if limit is None else min(limit, instance.limit)
         self.root = instance.base | must
         self.work = allocator.work = Work(instance.work_limit)
-        allowed = [
+        places = self.limit - self._un_count(self.root)
+        self.candidates = tuple(
             agency
             for agency in members_of(instance.candidates & ~self.root & ~without)
-            if any(allocator.can_have_part(agency, need) for need in range(len(instance.demands)))
-        ]
-        self.remaining = self._undominated(allowed)
+            if (places > 0 or not instance.un_entities >> agency & 1)
+            and any(allocator.can_have_part(agency, need) for need in range(len(instance.demands)))
+        )
         self.best: tuple[int, int, Allocation] | None = None  # scaled, team, allocation
         self.open_bound: int | None = None
+        self.bounds: tuple[Bound, ...] = ()
+        self.ahead: tuple[Ahead, ...] = ()
+        self.order: tuple[int, ...] = ()
 
     def run(self) -> Solution | Unsolved:
         if self._un_count(self.root) <= max(self.limit, self._un_count(self.instance.base)):
             self._consider(self.root)
-            self._branch(self.root, self.remaining)
+            if self.candidates:
+                self._climb()
+                self._prove()
         if self.best is None:
             return Unsolved(proven=self.open_bound is None, work=self.work.done)
         scaled, team, allocation = self.best
@@ -99,133 +106,98 @@ class _Search:
     def _un_count(self, team: int) -> int:
         return (team & self.instance.un_entities).bit_count()
 
-    def _cost(self, team: int) -> int:
-        return sum(self.instance.scaled_costs[agency] for agency in self.instance.partners(team))
-
-    def _relaxed(self, team: int) -> tuple[int, int]:
-        """Scaled coverage and number of complete essential needs, no need minding any other."""
-        value = essentials = 0
+    def _hope(self, team: int) -> int:
+        """What the team would be worth if no need drew on what another one uses: never less than it is worth."""
+        total = -sum(self.instance.scaled_costs[agency] for agency in self.instance.partners(team))
         for need, demand in enumerate(self.instance.demands):
-            one, complete = self.allocator.relaxed(need, team)
-            value += one
-            essentials += complete and demand.essential
-        return value, essentials
+            value, covered = self.allocator.relaxed(need, team)
+            total += value
+            if demand.essential and covered == demand.quantity:
+                total += self.instance.essential_bonus
+        return total
 
     def _consider(self, team: int) -> None:
         """Takes the team if it is permitted and better than the best so far."""
         if not self.instance.enough_un(team):
             return
-        value, essentials = self._relaxed(team)
-        cost = self._cost(team)
-        hope = value + essentials * self.instance.essential_bonus - cost
+        hope = self._hope(team)
         if self.best is not None and hope <= self.best[0]:
             return
         self.allocator.cut = False
         allocation = self.allocator.best(team, self.instance.partners(team))
         if self.allocator.cut:
             self._leave_open(hope)
-        if allocation is not None and (self.best is None or allocation.scaled - cost > self.best[0]):
-            self.best = (allocation.scaled - cost, team, allocation)
+        if allocation is None:
+            return
+        scaled = allocation.scaled - sum(self.instance.scaled_costs[one] for one in self.instance.partners(team))
+        if self.best is None or scaled > self.best[0]:
+            self.best = (scaled, team, allocation)
 
     def _leave_open(self, bound: int) -> None:
         self.open_bound = bound if self.open_bound is None else max(self.open_bound, bound)
 
-    def _branch(self, team: int, remaining: Sequence[int]) -> None:
-        places = self.limit - self._un_count(team)
-        gains = self._gains(team, remaining, places)
-        if not gains:
+    def _climb(self) -> None:
+        """A good team to begin with: the most promising agency first, then the next, while there is room."""
+        team, places = self.root, self.limit - self._un_count(self.root)
+        while True:
+            able = [
+                one
+                for one in self.candidates
+                if not team >> one & 1 and (places > 0 or not self.instance.un_entities >> one & 1)
+            ]
+            if not able:
+                return
+            hope, chosen = max((self._hope(team | 1 << one), -one) for one in able)
+            if hope <= self._hope(team) and self.instance.enough_un(team):
+                return
+            team |= 1 << -chosen
+            places -= self.instance.un_entities >> -chosen & 1
+            self._consider(team)
+
+    def _prove(self) -> None:
+        """Finds prices, and where they alone do not prove the best team found, searches what they leave open."""
+        places = max(0, self.limit - self._un_count(self.root))
+        every, value, essential = self.pricings
+        bound = every.lower(self.root, self.candidates, places, self._proves)
+        self.order = bound.order()
+        first = Ahead(self.instance, self.order, bound.terms)
+        if self.best is not None and bound.fixed + first.more(0, places) <= self.best[0]:
             return
-        value, essentials = self._relaxed(team)
-        value -= self._cost(team)
-        for at, gain in enumerate(gains):
-            after = gains[at:]
-            bound = self._bound(team, value, essentials, after, places)
+        apart = [one.lower(self.root, self.candidates, places, self._goes_on) for one in (value, essential)]
+        self.bounds = (bound, *apart)
+        self.ahead = (first, *(Ahead(self.instance, self.order, one.terms) for one in apart))
+        self._branch(self.root, tuple(one.fixed for one in self.bounds), 0, places)
+
+    def _proves(self, bound: int, team: int) -> bool:
+        self._consider(team)
+        return self.best is not None and bound <= self.best[0]
+
+    def _goes_on(self, _bound: int, team: int) -> bool:
+        self._consider(team)
+        return False
+
+    def _branch(self, team: int, fixed: tuple[int, ...], start: int, places: int) -> None:
+        """Tries all teams that add to `team` one or more of the candidates from `start` on in the bounds' order.
+
+        `fixed` are the bounds' parts for `team`; it needs no more than look-ups per child, so nodes are cheap.
+        """
+        bonus = self.instance.essential_bonus
+        for at in range(start, len(self.order)):
+            agency = self.order[at]
+            un_entity = self.instance.un_entities >> agency & 1
+            if un_entity and not places:
+                continue
+            total, value, essential = (
+                one + ahead.more(at, places) for one, ahead in zip(fixed, self.ahead, strict=True)
+            )
+            # The number of essential needs is whole, which the bound on the objective does not know.
+            bound = min(total, essential // bonus * bonus + value)
             if self.best is not None and bound <= self.best[0]:
                 return
             if not self.work.spend():
                 self._leave_open(bound)
                 return
-            child = team | 1 << gain.agency
+            child = team | 1 << agency
             self._consider(child)
-            self._branch(child, [one.agency for one in after[1:]])
-
-    def _gains(self, team: int, remaining: Sequence[int], places: int) -> list[_Gain]:
-        """What each agency that still has a place would add, the most promising first."""
-        bonus = self.instance.essential_bonus
-        gains = []
-        now = [self.allocator.relaxed(need, team) for need in range(len(self.instance.demands))]
-        for agency in remaining:
-            un_entity = bool(self.instance.un_entities >> agency & 1)
-            if un_entity and places <= 0:
-                continue
-            net = -self.instance.scaled_costs[agency]
-            essentials = 0
-            for need, demand in enumerate(self.instance.demands):
-                if self.instance.involved[need] >> agency & 1:
-                    net += self.allocator.relaxed(need, team | 1 << agency)[0] - now[need][0]
-                    essentials += demand.essential and not now[need][1]
-            gains.append(_Gain(agency, net, essentials, un_entity))
-        gains.sort(key=lambda gain: (-gain.net - bonus * gain.essentials, gain.agency))
-        return gains
-
-    def _bound(self, team: int, value: int, essentials: int, after: Sequence[_Gain], places: int) -> int:
-        """No team that adds at least one of `after` to `team` is worth more. `value` is net of the team's cost."""
-        everybody = team
-        for gain in after:
-            everybody |= 1 << gain.agency
-        all_value, all_essentials = self._relaxed(everybody)
-        now_value, _ = self._relaxed(team)
-        cheapest = min(self.instance.scaled_costs[gain.agency] for gain in after)
-        together = all_value - now_value - cheapest
-        singly = _best_sum([(gain.net, gain.un_entity) for gain in after], places)
-        completed = _best_sum([(gain.essentials, gain.un_entity) for gain in after], places)
-        more = min(all_essentials - essentials, max(0, completed))
-        return value + min(together, singly) + (essentials + more) * self.instance.essential_bonus
-
-    def _undominated(self, agencies: Sequence[int]) -> list[int]:
-        """Leaves out whoever another can replace everywhere at no loss (docs/matching.md, section 4).
-
-        Not done where a team needs two or more partners to have enough UN entities: then both may be needed.
-        """
-        lacking = self.instance.least_un - self._un_count(self.root)
-        if lacking > 1:
-            return list(agencies)
-        profiles = {agency: self._profile(agency) for agency in agencies}
-        kept: list[int] = []
-        order = sorted(agencies, key=lambda one: (self.instance.scaled_costs[one], one))
-        for agency in order:
-            if not any(self._replaces(profiles, other, agency) for other in agencies if other != agency):
-                kept.append(agency)
-        return sorted(kept)
-
-    def _profile(self, agency: int) -> tuple[tuple[int, int], ...]:
-        """Per need: (best fit that the agency offers, worst fit with which it would cover the whole; 0 if it cannot)."""
-        shared = {need for pool in self.instance.pools for need, _ in pool.cells}
-        profile = []
-        for need, demand in enumerate(self.instance.demands):
-            picks = fill(need, demand, 1 << agency, {}, {}) or []
-            fits = [demand.offers[pick.offer].fit for pick in picks]
-            whole = sum(pick.units for pick in picks) == demand.quantity and need not in shared
-            profile.append((max(fits, default=0), min(fits) if whole else 0))
-        return tuple(profile)
-
-    def _replaces(self, profiles: dict[int, tuple[tuple[int, int], ...]], other: int, agency: int) -> bool:
-        costs = self.instance.scaled_costs
-        if costs[other] > costs[agency]:
-            return False
-        if (self.instance.un_entities >> other ^ self.instance.un_entities >> agency) & 1:
-            return False
-        mine, theirs = profiles[agency], profiles[other]
-        if any(best > whole for (best, _), (_, whole) in zip(mine, theirs, strict=True)):
-            return False
-        mutual = costs[other] == costs[agency] and all(
-            best <= whole for (best, _), (_, whole) in zip(theirs, mine, strict=True)
-        )
-        return other < agency or not mutual
-
-
-def _best_sum(gains: Sequence[tuple[int, bool]], places: int) -> int:
-    """The largest sum of one or more gains, of UN entities at most `places`."""
-    positive_un = sorted((gain for gain, un_entity in gains if un_entity and gain > 0), reverse=True)
-    total = sum(positive_un[:places]) + sum(gain for gain, un_entity in gains if not un_entity and gain > 0)
-    return total if total > 0 else max(gain for gain, _ in gains)
+            added = tuple(one + bound.terms[agency] for one, bound in zip(fixed, self.bounds, strict=True))
+            self._branch(child, added, at + 1, places - un_entity)
