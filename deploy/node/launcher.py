@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import logging
 import logging.handlers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import nats.errors
 from starlette.applications import Starlette
@@ -96,6 +96,10 @@ def log_to(home: Home, level: str) -> None:
     file = logging.handlers.RotatingFileHandler(home.logs / "node.log", maxBytes=16 * 2**20, backupCount=2)
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.WARNING)
-    for handler in (file, terminal):
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.basicConfig(level=level.upper(), handlers=[file, terminal], force=True)
+    configure_logging(level, [file, terminal])
+
+
+def configure_logging(level: str, handlers: Sequence[logging.Handler]) -> None:
+    """One form for every process's log; libraries that report each request speak from warnings up."""
+    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=handlers, force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ import nats.errors
 from deploy.nats import config
 from deploy.nats.provision import provision
 from deploy.nats.streams import STREAMS
-from deploy.node.launcher import LOG_FORMAT
+from deploy.node.launcher import configure_logging
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=Path("/data"), help="JetStream's folder as its server sees it")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    configure_logging(settings.log_level, [logging.StreamHandler()])
     if arguments.step == "configuration":
         logger.info("wrote %s", write_configuration(settings, arguments.store))
         return 0

@@ -13,7 +13,7 @@ import sys
 from deploy.node import web
 from deploy.node.composition import PAGES, compose
 from deploy.node.home import NodeError
-from deploy.node.launcher import LOG_FORMAT, load_service
+from deploy.node.launcher import configure_logging, load_service
 from shared.settings import SERVICES, Settings
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("service", choices=[*SERVICES, PAGES])
     service: str = parser.parse_args().service
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    configure_logging(settings.log_level, [logging.StreamHandler()])
     if settings.mongodb_uri is None or settings.nats_url is None:
         logger.error("set PILOTMESH_MONGODB_URI and PILOTMESH_NATS_URL: a service alone starts no servers")
         return 2
