@@ -12,6 +12,7 @@ from shared.bus.broker import asyncapi_document, make_broker
 from shared.bus.news import subscribe_to_news
 from shared.http.app import service_app
 from shared.http.forgetting import router as forgetting_router
+from shared.http.rebuilding import router as rebuilding_router
 from shared.ledger.lease import Lease, replica_name
 from shared.ledger.work import Work
 from shared.service import Worker, assemble, open_ground, running
@@ -83,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         title="mesh",
         description=DESCRIPTION,
-        routers=[api.router, forgetting_router],
+        routers=[api.router, forgetting_router, rebuilding_router],
         lifespan=lifespan,
         asyncapi=lambda: asyncapi_document(broker, NAME, DESCRIPTION),
     )
