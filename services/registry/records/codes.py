@@ -101,7 +101,8 @@ def check_code(kind: str, found: str, at: str, findings: Findings) -> bool:
         detail = f'{shown(found)} is written with other digits than 0–9: write "{digits}".'
         findings.fault(at, "digits", detail)
     else:
-        detail = f"{shown(found)} is not a known {known.noun}: {_meant(kind, found)}"
+        meant = _meant(kind, found) if findings.may_guess() else f"{known.name} are listed in the vocabulary."
+        detail = f"{shown(found)} is not a known {known.noun}: {meant}"
         findings.fault(at, "unknown-code", detail)
     return False
 
@@ -137,11 +138,12 @@ def _other_digits(found: str) -> str | None:
 def check_agency(found: str, at: str, findings: Findings) -> bool:
     """An agency's short name must be well formed; one that the vocabulary does not list is only noticed."""
     if not SLUG.fullmatch(found):
-        hint = closest(found, entities.ENTITIES)
+        hint = closest(found, entities.ENTITIES) if findings.may_guess() else None
         detail = f"{shown(found)} is not an agency's short name (lower case, such as wfp or un-women)"
         findings.fault(at, "unknown-agency", f"{detail}: {hint}" if hint else f"{detail}.")
         return False
     if found not in entities.ENTITIES and not INVENTED.fullmatch(found):
-        hint = closest(found, entities.ENTITIES) or "it counts as a UN entity once it is registered as one."
-        findings.notice(at, "unlisted-agency", f"{shown(found)} is not in the list of UN entities: {hint}")
+        meant = closest(found, entities.ENTITIES) if findings.may_guess() else None
+        detail = meant or "it counts as a UN entity once it is registered as one."
+        findings.notice(at, "unlisted-agency", f"{shown(found)} is not in the list of UN entities: {detail}")
     return True

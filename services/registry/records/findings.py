@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from shared.problems import Fault, Invalid
 
 SHOWN = 60  # characters of a found value that a sentence repeats
+MOST_GUESSES = 40
 MOST_FAULTS = 200  # a post with more is not a slip; the first ones tell enough
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -33,6 +34,7 @@ class Findings:
     faults: list[Fault] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     _faulty: set[str] = field(default_factory=set)
+    _guesses: int = 0
 
     def fault(self, at: str, code: str, detail: str) -> None:
         """One fault a place: the first is the cause, a second would be its echo."""
@@ -50,6 +52,11 @@ class Findings:
         notice = Notice(at, code, detail)
         if notice not in self.notices:
             self.notices.append(notice)
+
+    def may_guess(self) -> bool:
+        """Whether to look for what was meant: costs milliseconds, so a hostile post gets the first 40 only."""
+        self._guesses += 1
+        return self._guesses <= MOST_GUESSES
 
     def faulty(self, at: str) -> bool:
         return at in self._faulty

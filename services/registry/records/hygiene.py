@@ -28,53 +28,76 @@ def check_carriable(post: Any, findings: Findings) -> None:
     if not isinstance(post, dict):
         findings.fault("", "wrong-type", f"Found {shown(post)}: post a JSON object with the record's fields.")
         findings.refuse_if_faulty()
-    waiting: list[tuple[Any, str, int]] = [(post, "", 1)]
-    seen = 0
-    while waiting:
-        value, at, depth = waiting.pop()
-        seen += 1
+    if not _all_carriable(post, findings):
+        _tell(post, "", findings)
+
+
+def _all_carriable(post: Any, findings: Findings) -> bool:
+    """Whether all is well, without saying where: nearly every post is, and paths cost more than looking."""
+    level, seen, depth, well = [post], 0, 0, True
+    while level:
+        depth, seen = depth + 1, seen + len(level)
         if seen > MOST_VALUES or depth > DEEPEST:
             what = f"more than {MOST_VALUES} values" if seen > MOST_VALUES else f"more than {DEEPEST} levels"
             findings.fault("", "too-large", f"The post has {what}: send large inputs as documents.")
             findings.refuse_if_faulty()
-        if isinstance(value, dict):
-            for key, member in value.items():
-                if not _carriable_name(key):
-                    detail = f"{shown(key)} cannot be a field's name: use up to {LONGEST_NAME} printable characters."
-                    findings.fault(child(at, str(key)), "bad-name", detail)
-                waiting.append((member, child(at, str(key)), depth + 1))
-        elif isinstance(value, list):
-            waiting.extend((member, child(at, place), depth + 1) for place, member in enumerate(value))
-        else:
-            _check_value(value, at, findings)
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                well = well and all(map(_is_name, value))
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+            else:
+                well = well and _wrong(value) is None
+        level = below
+    return well
 
 
-def _carriable_name(key: object) -> bool:
-    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_NAME or key.startswith("$"):
-        return False
-    return _encodes(key) and not (_UNWANTED | {"\n", "\r", "\t"}).intersection(key)
+def _tell(value: Any, at: str, findings: Findings) -> None:
+    if isinstance(value, dict):
+        for key, member in value.items():
+            place = child(at, str(key))
+            if not _is_name(key):
+                detail = f"{shown(key)} cannot be a field's name: use up to {LONGEST_NAME} printable characters."
+                findings.fault(place, "bad-name", detail)
+            _tell(member, place, findings)
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            _tell(member, child(at, index), findings)
+    elif wrong := _wrong(value):
+        findings.fault(at, *wrong)
 
 
-def _encodes(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= LONGEST_NAME and key[0] != "$" and key.isprintable()
 
 
-def _check_value(value: Any, at: str, findings: Findings) -> None:
+def _wrong(value: Any) -> tuple[str, str] | None:
+    """Code and sentence for a single value that cannot be carried."""
     if isinstance(value, str):
-        if len(value) > LONGEST_TEXT:
-            findings.fault(at, "too-long", f"{len(value)} characters found: at most {LONGEST_TEXT} fit.")
-        elif not _encodes(value):
-            findings.fault(at, "bad-text", "Half of a surrogate pair was found: send the text as valid UTF-8.")
-        elif unwanted := _UNWANTED.intersection(value):
-            named = ", ".join(sorted(f"U+{ord(character):04X}" for character in unwanted))
-            findings.fault(at, "bad-text", f"The control character {named} was found: take it out.")
-    elif isinstance(value, bool) or value is None:
-        return
-    elif isinstance(value, int):
+        return _wrong_text(value)
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
         if not -INT64 <= value < INT64:
-            findings.fault(at, "out-of-range", "The whole number does not fit into 64 bits: write it as text.")
-    elif isinstance(value, float):
+            return "out-of-range", "The whole number does not fit into 64 bits: write it as text."
+        return None
+    if isinstance(value, float):
         if not math.isfinite(value):
-            findings.fault(at, "out-of-range", f"Found {value}: JSON knows finite numbers only; leave it out.")
-    else:
-        findings.fault(at, "wrong-type", f"Found a {type(value).__name__}: post JSON values only.")
+            return "out-of-range", f"Found {value}: JSON knows finite numbers only; leave it out."
+        return None
+    return "wrong-type", f"Found a {type(value).__name__}: post JSON values only."
+
+
+def _wrong_text(text: str) -> tuple[str, str] | None:
+    if len(text) > LONGEST_TEXT:
+        return "too-long", f"{len(text)} characters found: at most {LONGEST_TEXT} fit."
+    if text.isprintable():
+        return None
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "bad-text", "Half of a surrogate pair was found: send the text as valid UTF-8."
+    if unwanted := _UNWANTED.intersection(text):
+        named = ", ".join(sorted(f"U+{ord(character):04X}" for character in unwanted))
+        return "bad-text", f"The control character {named} was found: take it out."
+    return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -17,8 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from services.registry.records.findings import SHOWN, Findings, child, shown
-from services.registry.records.hygiene import check_carriable
-from services.registry.records.marks import MOST_ITEMS, Words, marks_of
+from services.registry.records.marks import MOST_ITEMS, Mark, Words, marks_of
 
 Json = dict[str, Any]
 
@@ -32,12 +33,11 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
 
-def read(model: type[Record], post: Any, findings: Findings) -> Json:
+def read(model: type[Record], post: Json, findings: Findings) -> Json:
     """The well part of a post, as a copy: faulty fields are gone, faulty items of lists are None.
 
-    Raises `Invalid` at once only if the post is no JSON object or too deep or large to be read.
+    The post has passed `check_carriable`, or is made of what has.
     """
-    check_carriable(post, findings)
     copy: Json = _copied({name: value for name, value in post.items() if not _dropped(model, name, value)})
     try:
         model.model_validate(copy)
@@ -45,7 +45,8 @@ def read(model: type[Record], post: Any, findings: Findings) -> Json:
         for error in refusal.errors(include_url=False, include_context=False, include_input=True):
             findings.fault(_path(error["loc"]), "wrong-type", _sentence(model, error))
     _check_object(model, copy, "", findings)
-    _prune(copy, "", findings)
+    if findings.faults:
+        _prune(copy, "", findings)
     return copy
 
 
@@ -103,6 +104,22 @@ def _field_at(model: type[Record], location: tuple[int | str, ...]) -> FieldInfo
     return field
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one field is checked: by the model inside it, or by its marks."""
+
+    nested: type[Record] | None
+    marks: tuple[Mark, ...]
+
+
+@lru_cache
+def _plans(model: type[Record]) -> dict[str, _Plan]:
+    return {
+        name: _Plan(_model_in(field.annotation), tuple(marks_of(field.metadata)))
+        for name, field in model.model_fields.items()
+    }
+
+
 def _parts(annotation: Any) -> Iterator[Any]:
     if get_origin(annotation) in (Union, UnionType):
         for part in get_args(annotation):
@@ -122,27 +139,28 @@ def _model_in(annotation: Any) -> type[Record] | None:
 
 
 def _check_object(model: type[Record], value: Mapping[str, Any], at: str, findings: Findings) -> None:
+    plans = _plans(model)
     for name, member in value.items():
         place = child(at, name)
-        field = model.model_fields.get(name)
-        if field is None:
-            _notice_slip(model, name, place, findings)
+        plan = plans.get(name)
+        if plan is None:
+            if findings.may_guess():
+                _notice_slip(model, name, place, findings)
         elif member is not None and not findings.faulty(place):
-            _check_field(field, member, place, findings)
+            _check_field(plan, member, place, findings)
 
 
-def _check_field(field: FieldInfo, value: Any, at: str, findings: Findings) -> None:
-    nested = _model_in(field.annotation)
+def _check_field(plan: _Plan, value: Any, at: str, findings: Findings) -> None:
     if isinstance(value, list) and len(value) > MOST_ITEMS:
         findings.fault(at, "too-many", f"{len(value)} entries found: at most {MOST_ITEMS} fit here.")
         return
-    if nested is not None:
+    if plan.nested is not None:
         members = [(value, at)] if isinstance(value, dict) else [(m, child(at, i)) for i, m in enumerate(value)]
         for member, place in members:
             if isinstance(member, dict) and not findings.faulty(place):
-                _check_object(nested, member, place, findings)
+                _check_object(plan.nested, member, place, findings)
         return
-    for mark in marks_of(field.metadata):
+    for mark in plan.marks:
         if isinstance(value, list) and mark.each:
             for index, item in enumerate(value):
                 if not findings.faulty(child(at, index)):

@@ -223,3 +223,12 @@ def test_a_post_nested_too_deep_is_refused():
         inner = inner["a"]  # type: ignore[assignment]
     with pytest.raises(Invalid, match="levels"):
         register_pilot(post, id=PILOT, now=NOW, actor=OFFICER)
+
+
+def test_a_post_full_of_faults_is_answered_with_the_first_two_hundred():
+    hostile = [{"code": f"dat.eart{number}", "country": f"Zamb{number}"} for number in range(300)]
+    with pytest.raises(Invalid) as refusal:
+        register(needs=hostile)
+    assert len(refusal.value.faults) == 200
+    assert "did you mean" in refusal.value.faults[0].detail
+    assert "did you mean" not in refusal.value.faults[-1].detail
