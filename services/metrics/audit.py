@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from math import ceil, floor
 from typing import NamedTuple
 
 from services.metrics.intervals import Gaps
@@ -22,7 +23,7 @@ class Audit:
     """Solves what an outsider could solve who has every equation of `structures` and the numbers in `out`."""
 
     def __init__(self, structures: Iterable[Structure], out: Set[Unknown]) -> None:
-        self._out = out
+        self.out = out
         self._around: dict[Unknown, list[Equation]] = {}
         self._rank: dict[Unknown, int] = {}
         equations: set[Equation] = set()
@@ -32,7 +33,7 @@ class Audit:
         for equation in sorted(equations, key=lambda e: sorted((repr(unknown), sign) for unknown, sign in e)):
             for unknown, _ in equation:
                 self._around.setdefault(unknown, []).append(equation)
-        for position, unknown in enumerate(sorted(self._around, key=worth, reverse=True)):
+        for position, unknown in enumerate(sorted(self._around, key=lambda u: (worth(u), repr(u)), reverse=True)):
             self._rank[unknown] = position
         self._solved: tuple[frozenset[Unknown], dict[Unknown, Gaps[Unknown]]] = (frozenset(), {})
 
@@ -48,8 +49,16 @@ class Audit:
             found.append(Need(need.unknown, low, high))
         return found
 
+    def pinned(self, unknowns: Iterable[Unknown], shown: Set[Unknown]) -> bool:
+        """Whether each of the numbers is shown or can be worked out exactly."""
+        return all(
+            unknown in shown or unknown in self.out or self._range(_either_way(unknown), shown) == (unknown.value,) * 2
+            for unknown in unknowns
+        )
+
     def meets(self, need: Need, shown: Set[Unknown]) -> bool:
-        return self._range(need, shown) == (need.low, need.high)
+        low, high = self._range(need, shown)
+        return low <= need.low and need.high <= high
 
     def meets_all(self, needs: Sequence[Need], shown: Set[Unknown], added: Unknown) -> bool:
         """Whether all needs that hold with `shown` still hold when `added` is shown too."""
@@ -62,11 +71,11 @@ class Audit:
         found: list[tuple[bool, int, tuple[int, int, int], int, Unknown]] = []
         for unknown in self._hidden_with(betrayed, shown):
             for equation in self._around.get(unknown, ()):
-                hidden = sum(1 for each, _ in equation if each not in shown and each not in self._out)
+                hidden = sum(1 for each, _ in equation if each not in shown and each not in self.out)
                 found += [
                     (unknown != betrayed, hidden, worth(each), self._rank[each], each)
                     for each, _ in equation
-                    if each in shown and each not in self._out and each.value > 0
+                    if each in shown and each not in self.out and each.value > 0
                 ]
         return min(found)[-1] if found else None
 
@@ -74,9 +83,9 @@ class Audit:
         """From where to where the number could be, as far as the need asks."""
         gaps = self._gaps(need.unknown, shown)
         value = need.unknown.value
-        low = gaps.towards(need.unknown, need.low, value)
-        high = gaps.towards(need.unknown, need.high, value)
-        return -int(-low // 1), int(high // 1)
+        low = gaps.towards(need.unknown, min(need.low, value), value)
+        high = gaps.towards(need.unknown, max(need.high, value), value)
+        return ceil(low), floor(high)
 
     def _gaps(self, unknown: Unknown, shown: Set[Unknown]) -> Gaps[Unknown]:
         if self._solved[0] != shown:
@@ -95,7 +104,7 @@ class Audit:
         while waiting:
             for equation in self._around.get(waiting.pop(), ()):
                 for unknown, _ in equation:
-                    if unknown not in found and unknown not in shown and unknown not in self._out:
+                    if unknown not in found and unknown not in shown and unknown not in self.out:
                         found.add(unknown)
                         waiting.append(unknown)
         return found
@@ -107,6 +116,10 @@ def worth(unknown: Unknown) -> tuple[int, int, int]:
     if not isinstance(base, Cell):
         return (-99, 0, unknown.value)
     return (-len(base.breakdown), int(base.place == TOTAL), unknown.value)
+
+
+def _either_way(unknown: Unknown) -> Need:
+    return Need(unknown, max(unknown.value - 1, 0), unknown.value + 1)
 
 
 def _values(unknowns: Iterable[Unknown]) -> Mapping[Unknown, int]:

@@ -261,7 +261,7 @@ def _amount(where: str, name: str, number: float, plan: IndicatorPlan) -> Iterat
     people = plan.counts_people or (plan.share_factor is not None and plan.protects_people)
     if people and number < 0:
         yield Fault(where, "negative_people", f"{number} people is not possible")
-    elif people and plan.measure not in ("average", "latest") and number != int(number):
+    elif people and number != int(number):
         yield Fault(where, "part_of_a_person", f"people are counted whole, not {number}")
     elif name == "denominator" and number <= 0:
         yield Fault(
@@ -275,5 +275,8 @@ def _notices(observation: Observation, known: Known, path: str) -> Iterator[Faul
     if plan and period_of(plan.calendar, span.start) != period_of(plan.calendar, span.end):
         detail = f"runs over more than one period of the {plan.calendar} calendar: it counts and is not published"
         yield Fault(join(path, ("period",)), "spans_periods", detail)
+    if plan and plan.protects_people and not plan.counts_people and plan.measure != "ratio" and not observation.sample:
+        detail = "without `sample`, the number of people behind it, this figure counts and cannot be published"
+        yield Fault(join(path, ("sample",)), "not_publishable", detail)
     if observation.uncertainty is not None and observation.basis == "reported":
         yield Fault(join(path, ("uncertainty",)), "unusual", "a reported figure seldom has a margin of its own")

@@ -116,7 +116,9 @@ class IndicatorPlan(Record):
     @property
     def counts_people(self) -> bool:
         """Whether a value is itself a number of people."""
-        return self.measure == "people_reached" or (self.measure != "ratio" and self.unit.lower() in PEOPLE)
+        if self.measure == "people_reached":
+            return True
+        return self.measure in ("count", "sum", "latest") and self.unit.lower() in PEOPLE
 
     @property
     def protects_people(self) -> bool:

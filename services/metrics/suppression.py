@@ -57,8 +57,7 @@ def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRE
     audit = Audit(structures, out)
     offered = {new.unknowns[cell] for cell in new.reported}
     try:
-        needs = audit.attainable(_needs(structures, out, threshold))
-        shown = _choose(audit, needs, offered - out) | (offered & out)
+        shown = _betraying_nothing(audit, structures, offered - out, threshold) | (offered & out)
     except SearchLimitError:
         shown = offered & out
     cells = frozenset(cell for cell in new.reported if new.unknowns[cell] in shown)
@@ -66,21 +65,58 @@ def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRE
     return Release(shown=cells, withheld=new.reported - cells, kept=(new.reported - cells) & ever)
 
 
-def _needs(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[Need]:
-    """What has to stay uncertain: small numbers of all versions, and small changes between any two of them."""
-    values: dict[Base, set[int]] = {}
-    for known in structures:
-        for base, unknown in known.unknowns.items():
-            values.setdefault(base, set()).add(unknown.value)
-    for base, of_base in values.items():
-        for value in sorted(of_base):
-            near = [other for other in of_base if 0 < abs(other - value) < threshold]
-            small = 0 < value < threshold
-            if Unknown(base, value) in out or not (near or small):
-                continue
-            lows = [max(1, other - threshold + 1) for other in near] + ([1] if small else [])
-            highs = [other + threshold - 1 for other in near] + ([threshold - 1] if small else [])
-            yield Need(Unknown(base, value), min(*lows, value), max(*highs, value))
+def _betraying_nothing(
+    audit: Audit, structures: Sequence[Structure], offered: Set[Unknown], threshold: int
+) -> set[Unknown]:
+    """A choice of the offered numbers after which no small number and no small change can be worked out.
+
+    Changes are protected against what was shown. Should the choice let an outsider work out a number that
+    was withheld before, the changes against that one are protected too, and the choice is made again.
+    """
+    small = [need for each in structures for need in _small(each, audit.out, threshold)]
+    near = _near(structures, threshold)
+    changes = [pair for pair in near if pair[1] in audit.out and pair[0] not in audit.out]
+    known_before = {pair for pair in near if audit.pinned(pair, frozenset())}
+    while True:
+        needs = audit.attainable([*small, *(_change(pair, threshold) for pair in changes)])
+        shown = _choose(audit, needs, offered)
+        betrayed = [
+            pair
+            for pair in near
+            if pair not in known_before and pair not in changes and pair[0] not in audit.out
+            if audit.pinned(pair, shown)
+        ]
+        if not betrayed:
+            return shown
+        changes += betrayed
+
+
+def _small(version: Structure, out: Set[Unknown], threshold: int) -> Iterator[Need]:
+    for unknown in version.unknowns.values():
+        if 0 < unknown.value < threshold and unknown not in out:
+            yield Need(unknown, 1, threshold - 1)
+
+
+def _near(structures: Sequence[Structure], threshold: int) -> list[tuple[Unknown, Unknown]]:
+    """Numbers of the same people at two times that differ by less than the threshold, newest first."""
+    values: dict[Base, list[int]] = {}
+    for version in structures:
+        for base, unknown in version.unknowns.items():
+            seen = values.setdefault(base, [])
+            if unknown.value not in seen:
+                seen.append(unknown.value)
+    return [
+        (Unknown(base, value), Unknown(base, other))
+        for base, seen in values.items()
+        for value in reversed(seen)
+        for other in seen
+        if 0 < abs(value - other) < threshold
+    ]
+
+
+def _change(pair: tuple[Unknown, Unknown], threshold: int) -> Need:
+    unknown, known = pair
+    return Need(unknown, max(min(1, unknown.value), known.value - threshold + 1), known.value + threshold - 1)
 
 
 def _choose(audit: Audit, needs: Sequence[Need], offered: Set[Unknown]) -> set[Unknown]:
