@@ -17,6 +17,9 @@ from services.registry.records.reading import read
 from shared.facts.names import ANCHOR
 from shared.vocabulary.entities import ENTITIES
 
+RESERVED = (ANCHOR, "node")
+"""The roster's signer, and the node's own operator."""
+
 MANAGED = frozenset(("id", "version", "withdrawn"))
 
 
@@ -100,8 +103,8 @@ def _settled_agency(post: State, held: State, findings: Findings) -> State:
     slug = str(agency.get("slug", held["id"]))
     if slug != held["id"]:
         findings.fault("slug", "fixed", f"The agency is {held['id']} for good; found {shown(slug)}.")
-    if slug == ANCHOR:
-        findings.fault("slug", "reserved", f"{ANCHOR} is the name of the roster's signer: no agency may take it.")
+    if slug in RESERVED:
+        findings.fault("slug", "reserved", f"{slug} is a reserved name: no agency may take it.")
     known = ENTITIES.get(slug)
     if known is not None:
         agency.setdefault("name", dict(known.name))

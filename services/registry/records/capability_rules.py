@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from services.registry.records.findings import Findings, child
@@ -60,7 +60,7 @@ def _check_dates(capability: Mapping[str, Any], findings: Findings, today: date)
     if end and end < today:
         findings.notice("available_to", "already-over", f"{end} is past: it is not offered to anybody any more.")
     confirmed = as_day(capability.get("confirmed_on"))
-    if confirmed and confirmed > today:
+    if confirmed and confirmed > today + timedelta(days=1):  # east of UTC it is tomorrow already
         findings.fault("confirmed_on", "bad-dates", f"{confirmed} is yet to come: nobody can have confirmed it then.")
 
 

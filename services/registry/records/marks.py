@@ -184,20 +184,18 @@ class Within(Mark):
 
 
 @dataclass(frozen=True, slots=True)
-class TargetGroups(Mark):
-    """Codes of target groups; a list inside the list is an intersection (paragraph 8), one level deep."""
+class GroupOrIntersection(Mark):
+    """A target group, or a list of those that the same people belong to (an intersection, paragraph 8)."""
 
     each = False
 
     def check(self, value: Any, at: str, findings: Findings) -> None:
-        for place, entry in enumerate(value):
-            where = child(at, place)
-            if isinstance(entry, str):
-                check_code("group", entry, where, findings)
-            elif isinstance(entry, list):
-                self._check_intersection(entry, where, findings)
-            else:
-                findings.fault(where, "wrong-type", f"Found {shown(entry)}: name a target group, or list several.")
+        if isinstance(value, str):
+            check_code("group", value, at, findings)
+        elif isinstance(value, list):
+            self._check_intersection(value, at, findings)
+        else:
+            findings.fault(at, "wrong-type", f"Found {shown(value)}: name a target group, or list several.")
 
     def _check_intersection(self, entry: list[Any], at: str, findings: Findings) -> None:
         if len(entry) < 2 or len(entry) > len(groups.GROUPS):
@@ -210,6 +208,17 @@ class TargetGroups(Mark):
                 findings.fault(where, "wrong-type", f"Found {shown(code)}: inside an intersection stand codes only.")
             elif check_code("group", code, where, findings) and code in entry[:place]:
                 findings.fault(where, "duplicate", f"{code} stands twice in this intersection: name it once.")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroups(Mark):
+    """Codes of target groups; a list inside the list is an intersection, one level deep."""
+
+    each = False
+
+    def check(self, value: Any, at: str, findings: Findings) -> None:
+        for place, entry in enumerate(value):
+            GroupOrIntersection().check(entry, child(at, place), findings)
 
     def schema(self) -> dict[str, Any]:
         return {"examples": [["rural", ["women", "persons_with_disabilities"]]]}

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from services.registry.records.marks import AgencySlug, Coded, Day, Line, Matching, Month, OneOf, Within, Words
+from services.registry.records.marks import (
+    AgencySlug,
+    Coded,
+    Day,
+    GroupOrIntersection,
+    Line,
+    Matching,
+    Month,
+    OneOf,
+    Within,
+    Words,
+)
 from services.registry.records.reading import Record
 from shared.vocabulary.tables import LANGUAGES
 
@@ -104,6 +115,7 @@ class Qualifiers(Record):
     """What a need asks beyond its code."""
 
     language: Annotated[str | None, Matching(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", "a language tag such as sw")] = None
+    languages: Languages = None
     goal: Annotated[str | None, Coded("goal")] = None
     resolution: Name = None
 
@@ -192,6 +204,31 @@ class Programme(Record):
     name: Sentence = None
     agency: Agency = None
     url: Url = None
+
+
+class GroupAction(Record):
+    """What backs a target group: something done for it, and a disaggregated indicator that will show it."""
+
+    group: Annotated[Any, GroupOrIntersection()] = None
+    activity: Sentence = None
+    indicator: Sentence = None
+
+
+class PartnerScreening(Record):
+    result: Annotated[str | None, OneOf(("passed", "passed_with_conditions", "refused", "pending"))] = None
+    basis: Reference = None
+    checked_on: Date = None
+    valid_until: Date = None
+
+
+class Through(Record):
+    """The partner outside the UN that brings a capability, through the agency that posts it (para. 9 (h))."""
+
+    organisation: Name = None
+    role: Sentence = None
+    agreement: Reference = None
+    declared_interest: Sentence = None
+    screening: PartnerScreening | None = None
 
 
 class Community(Record):

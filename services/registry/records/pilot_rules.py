@@ -195,6 +195,13 @@ def _check_partners(pilot: Json, findings: Findings, own: str) -> None:
         if agency == own:
             detail = f"{own} already leads the pilot: name other agencies."
             findings.fault(child("co_leads", index), "duplicate", detail)
+    for index, agency in enumerate(pilot.get("exclusions") or ()):
+        if agency == own:
+            findings.fault(child("exclusions", index), "bad-exclusion", f"{own} leads the pilot: name other agencies.")
+        elif agency in (pilot.get("co_leads") or ()):
+            findings.fault(
+                child("exclusions", index), "bad-exclusion", f"{agency} is a co-lead: it is one or the other."
+            )
     for index, partner in _entries(pilot, "partners_declared"):
         at = child("partners_declared", index)
         if not partner.get("agency") and not partner.get("organisation"):

@@ -13,6 +13,7 @@ from services.registry.records.parts import (
     Date,
     DeclaredPartner,
     ExternalId,
+    GroupAction,
     Languages,
     LearningQuestion,
     Money,
@@ -26,6 +27,7 @@ from services.registry.records.parts import (
     Sentence,
     Site,
     Source,
+    Through,
     Title,
     Url,
     Visibility,
@@ -100,6 +102,7 @@ class PilotPost(Record):
     uncertainty: Annotated[str | None, OneOf(("low", "some", "high"))] = None
     uncertainty_reason: Sentence = None
     target_groups: Annotated[list[Any] | None, TargetGroups()] = None
+    group_actions: list[GroupAction] | None = None
     people_reached: People = None
     needs: list[Need] | None = None
     starts_on: Date = None
@@ -112,6 +115,7 @@ class PilotPost(Record):
     alternatives_considered: Prose = None
     co_leads: Annotated[list[str] | None, AgencySlug()] = None
     partners_declared: list[DeclaredPartner] | None = None
+    exclusions: Annotated[list[str] | None, AgencySlug()] = None
     phases: list[Phase] | None = None
     money: Money | None = None
     planning: Planning | None = None
@@ -168,6 +172,7 @@ class CapabilityPost(Record):
     covers: Countries = None
     delivers_to: Countries = None
     goals: Annotated[list[str] | None, Coded("goal")] = None
+    through: Through | None = None
     units: Annotated[float | None, Within(0, 1e12, above=True)] = None
     unit: Name = None
     available_from: Date = None

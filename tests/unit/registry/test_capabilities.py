@@ -116,9 +116,10 @@ def test_an_agency_that_the_vocabulary_does_not_list_names_itself():
     assert notices_of(register_agency(post, actor=actor)) == {"kind": "declared"}
 
 
-def test_the_anchors_name_can_be_nobodys_agency():
+@pytest.mark.parametrize("slug", ["hub", "node"])
+def test_the_names_of_the_rosters_signer_and_of_the_nodes_operator_are_nobodys_agency(slug: str):
     with pytest.raises(Invalid) as refusal:
-        register_agency({"name": {"en": "Hub"}, "kind": "un_entity"}, actor=Person(agency="hub", roles=("admin",)))
+        register_agency({"name": {"en": "Ours"}, "kind": "un_entity"}, actor=Person(agency=slug, roles=("admin",)))
     assert refusal.value.faults[0].code == "reserved"
 
 
