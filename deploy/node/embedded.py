@@ -74,7 +74,7 @@ class EmbeddedServers:
             log=log,
             probe=lambda: probe(port),
             wake=lambda: accepts(port),  # SecantusDB sits in accept() for two seconds otherwise
-            inherit=[self._home.lock_descriptor],
+            inherit=[self._home.servers_lock],
             on_start=started,
         )
         self.children.append(child)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOM_BYTES = 256 * 2**20
 """Free space below which a node does not start: the servers fail in worse ways when a disk fills up under them."""
@@ -23,8 +23,11 @@ class NodeError(Exception):
 class Home:
     """The folder of one node, locked while this object is open.
 
-    The servers inherit the lock (`lock_descriptor`), so that after a `kill -9` of the node the folder is free only
-    when they too have ended. Raises `NodeError` when another node uses it, it cannot be written, or the disk is full.
+    Two locks, both the kernel's, so that a `kill -9` cannot leave one behind: the node's own, and one that the
+    servers inherit (`servers_lock`) and hold until they have ended. A node that finds the second one taken alone
+    waits: the servers of a killed node are closing their files.
+
+    Raises `NodeError` when another node uses the folder, it cannot be written, or the disk is full.
     """
 
     def __init__(self, folder: Path, *, patience_seconds: float = 15) -> None:
@@ -33,6 +36,7 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.logs.mkdir(exist_ok=True)
             self._lock = (self.path / "lock").open("a+")
+            self._servers_lock = (self.path / "servers.lock").open("a+")
         except OSError as error:
             raise NodeError(
                 f"cannot write to {self.path}: {error.strerror}. Set PILOTMESH_HOME to a folder of yours."
@@ -41,7 +45,7 @@ class Home:
             self._acquire(patience_seconds)
             self._check_room()
         except NodeError:
-            self._lock.close()
+            self._release()
             raise
         self._note: dict[str, Any] = {"pid": os.getpid()}
         self._noting = threading.Lock()
@@ -51,8 +55,9 @@ class Home:
         return self.path / "logs"
 
     @property
-    def lock_descriptor(self) -> int:
-        return self._lock.fileno()
+    def servers_lock(self) -> int:
+        """The descriptor that every server must inherit."""
+        return self._servers_lock.fileno()
 
     def note(self, **facts: object) -> None:
         """Adds to `node.json`, which says where the running node and its servers are reached."""
@@ -65,37 +70,27 @@ class Home:
     def close(self) -> None:
         """Frees the folder for the next node."""
         (self.path / "node.json").unlink(missing_ok=True)
-        self._lock.close()
+        self._release()
 
     def _acquire(self, patience_seconds: float) -> None:
-        deadline = time.monotonic() + patience_seconds
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                owner = self._owner()
-                if owner is not None and is_alive(owner):
-                    where = read_note(self.path).get("url", "not ready yet")
-                    raise NodeError(
-                        f"{self.path} is in use by another node (process {owner}, {where}). "
-                        f"Stop that one, or set PILOTMESH_HOME and PILOTMESH_PORT for a second node."
-                    ) from None
-                if time.monotonic() > deadline:
-                    raise NodeError(
-                        f"the node that used {self.path} has ended, but its servers have not "
-                        f"({describe_servers(read_note(self.path))}). End them, then start again."
-                    ) from None
-                time.sleep(0.05)
-        self._lock.seek(0)
-        self._lock.truncate()
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        # A moment for a node that was killed just now: the kernel lets go of its lock when it is wholly gone.
+        if not locked_within(self._lock, min(1.0, patience_seconds)):
+            note = read_note(self.path)
+            raise NodeError(
+                f"{self.path} is in use by another node (process {note.get('pid', 'unknown')}, "
+                f"{note.get('url', 'not ready yet')}). Stop that one, or set PILOTMESH_HOME and PILOTMESH_PORT "
+                f"for a second node."
+            )
+        if not locked_within(self._servers_lock, patience_seconds):
+            raise NodeError(
+                f"the node that used {self.path} has ended, but its servers have not "
+                f"({describe_servers(read_note(self.path))}). End them, then start again."
+            )
+        (self.path / "node.json").unlink(missing_ok=True)  # of a node that was killed
 
-    def _owner(self) -> int | None:
-        self._lock.seek(0)
-        written = self._lock.read().strip()
-        return int(written) if written.isdigit() else None
+    def _release(self) -> None:
+        self._lock.close()
+        self._servers_lock.close()
 
     def _check_room(self) -> None:
         free = shutil.disk_usage(self.path).free
@@ -120,11 +115,15 @@ def describe_servers(note: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: process {server['pid']}" for name, server in servers.items()) or "processes unknown"
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's, so alive
-    return True
+def locked_within(file: IO[str], seconds: float) -> bool:
+    """Locks `file` for this process; False when somebody else still holds the lock after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True

@@ -4,7 +4,7 @@
 
 On Linux the kernel sends SIGTERM when the parent's thread is gone, and the command takes this process's place.
 Elsewhere this process stays and looks every half second. SIGTERM, not SIGKILL: the servers close their files, and
-hold the home's lock (inherited) until they have. Standard library only: it is run as a file, in about 20 ms.
+hold a lock of the home (inherited) until they have. Standard library only: it is run as a file, in about 20 ms.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deploy.node import home as homes
-from deploy.node.home import Home, NodeError, is_alive, read_note
+from deploy.node.home import Home, NodeError, read_note
 
 PATIENCE_SECONDS = 30
 
@@ -27,6 +27,14 @@ def until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
         time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and that nobody has fetched yet (state Z) does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 class SmallNode:
@@ -98,8 +106,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., SmallNode]]:
 
     yield started
     for node in nodes:
-        if node.process.returncode is None:
-            node.stop()
+        if node.process.poll() is None:
+            node.process.terminate()
+        node.ended()
 
 
 Start = Callable[..., SmallNode]
@@ -178,7 +187,6 @@ def test_after_kill_9_of_the_node_its_servers_end_and_it_starts_again(start: Sta
     again = start().ready()  # waits for the servers of the first, which hold the home's lock
     assert not any(is_alive(pid) for pid in pids)
     assert again.pilots() == ["acknowledged"]
-    node.ended()
 
 
 @pytest.mark.parametrize("name", ["database", "nats-server"])
@@ -256,4 +264,16 @@ def test_a_home_is_free_again_when_closed(tmp_path: Path) -> None:
     first.note(url="http://127.0.0.1:1")
     assert json.loads((tmp_path / "node.json").read_text()) == {"pid": os.getpid(), "url": "http://127.0.0.1:1"}
     first.close()
+    Home(tmp_path).close()
+
+
+def test_servers_that_outlive_a_killed_node_are_named(tmp_path: Path) -> None:
+    first = Home(tmp_path)
+    first.note(servers={"database": {"pid": 4711}})
+    outliving = os.dup(first.servers_lock)
+    first._lock.close()  # the node is gone, its database is not
+    first._servers_lock.close()
+    with pytest.raises(NodeError, match=r"its servers have not \(database: process 4711\)"):
+        Home(tmp_path, patience_seconds=0.1)
+    os.close(outliving)
     Home(tmp_path).close()
