@@ -76,7 +76,7 @@ def fault_of(where: str, dimension: str, code: str, *, below_country: bool) -> F
     known = DIMENSIONS.get(dimension)
     if known is None:
         return unknown_dimension(where, dimension)
-    if code == TOTAL or code in known.values:
+    if code == TOTAL or (code in known.values and dimension != GROUP):
         return None
     if dimension == GROUP:
         unknown = sorted(set(code.split(TOGETHER)) - set(GROUPS))

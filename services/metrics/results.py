@@ -175,6 +175,8 @@ def _complete(dimension: str, codes: Iterable[str]) -> tuple[str, ...] | None:
     if dimension == "AGE":
         tilings = [s.parts for s in breakdowns.sums("AGE", codes) if s.wholes == (TOTAL,)]
         return next((parts for parts in tilings if _all_ages(parts)), None)
+    if dimension == breakdowns.GROUP:  # groups overlap, so that no set of them is everybody once
+        return None
     known = DIMENSIONS[dimension]
     listed = set(known.values) - {TOTAL}
     whole = dimension == "DISABILITY_STATUS" or not known.open
