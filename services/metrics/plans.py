@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -205,8 +204,3 @@ def restricted(field: str, code: str) -> Fault:
     """The refusal of a dimension that is off unless the assessment allows it for the site."""
     detail = f"{code} is not collected unless the pilot's assessment allows it for this site; leave it out"
     return Fault(field, "restricted_dimension", detail)
-
-
-def started(plan: IndicatorPlan) -> date | None:
-    """The day from which figures are expected."""
-    return plan.baseline.on if plan.baseline else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Literal
 
@@ -244,7 +244,7 @@ def _periods_without(plan: IndicatorPlan, figures: Mapping[Key, Recorded], today
         return ()
     last = calendars.last_closed(plan.calendar, today).end
     last = min(last, plan.target.on) if plan.target else last
-    due = calendars.periods(plan.calendar, plan.baseline.on, last)
+    due = calendars.periods(plan.calendar, plan.baseline.on + timedelta(days=1), last)
     ends = [key.period for key in figures]
     return tuple(
         calendars.name_of(period)
