@@ -94,7 +94,7 @@ class Worker:
 
     def __init__(self, name: str, step: Callable[[], bool], every: float = 1.0) -> None:
         self.name = name
-        self._step = step
+        self.step = step
         self._every = every
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -117,7 +117,7 @@ class Worker:
         while not self._stopping.is_set():
             more = False
             try:
-                more = self._step()
+                more = self.step()
                 self.trouble = None
             except PyMongoError as error:
                 self.trouble = f"store unreachable: {type(error).__name__}"
@@ -145,6 +145,18 @@ class Parts:
     news: News | None = None
     workers: list[Worker] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
+
+    def add_reactor(self, worker: Worker) -> None:
+        """A worker that acts on what the fold touched: only where the follower leads, and as soon as there is news."""
+        step, follower = worker.step, self.follower
+        assert follower is not None
+        worker.step = lambda: follower.leads and step()
+        self.workers.append(worker)
+
+    def wake(self) -> None:
+        """Something was folded or committed: whoever waits for it looks now."""
+        for worker in self.workers:
+            worker.wake()
 
     def readiness(self) -> Mapping[str, str | None]:
         """Each part with its trouble, or None."""
@@ -189,7 +201,6 @@ def assemble(
     fold: Fold | None,
     writes: bool,
     inline: bool = False,
-    after_batch: Callable[[], None] | None = None,
 ) -> Parts:
     """Makes the parts of one service. `inline`: the process folds its own facts before it acknowledges them."""
     database = ground.database(name)
@@ -204,7 +215,7 @@ def assemble(
             lease,
             fold,
             poll=ground.settings.poll_seconds,
-            after_batch=after_batch,
+            after_batch=parts.wake,
         )
     if writes:
 
@@ -216,8 +227,7 @@ def assemble(
 
         def afterwards(facts: Sequence[Fact]) -> None:
             parts.nudge(str(fact.header.ledger) for fact in facts)
-            if after_batch is not None:
-                after_batch()
+            parts.wake()
 
         parts.appender = Appender(
             ground.store,

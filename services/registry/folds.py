@@ -183,3 +183,7 @@ def _flat(value: Any) -> Iterator[str]:
 
 def _by_number(code: str) -> int:
     return int(code)
+
+
+def testbed_columns(state: State) -> Columns:
+    return {"pilots": _codes(state.get("pilots")), "status": _word(state.get("status"))}

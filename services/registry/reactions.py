@@ -1,0 +1,137 @@
+"""What follows from facts for the pilots of hosted agencies: done by the follower, once, however often it is tried."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from services.registry import documents
+from services.registry.domain import Change, follow_screening, follow_testbed
+from services.registry.screening import CURRENT, QUESTIONNAIRES
+from shared.facts.fact import Fact
+from shared.ledger.documents import rows_of
+from shared.ledger.keyring import Keyring
+from shared.ledger.ledger import Ledger
+from shared.ledger.rows import WITHDRAWN, Key, Row
+from shared.ledger.work import Task, Work
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_AFTER = 12
+"""Attempts after which a testbed of a pilot that this node never saw is left alone (its own node follows it)."""
+
+
+class Reactions:
+    """Keys are `narrowed|<agency>|<kind>/<id>` and `pilot|<id>`."""
+
+    def __init__(self, work: Work, keyring: Keyring) -> None:
+        self._work = work
+        self._keyring = keyring
+        self.ledger: Ledger | None = None
+        """Set by the composition root before anything is done; touching needs none."""
+
+    @property
+    def _ledger(self) -> Ledger:
+        assert self.ledger is not None
+        return self.ledger
+
+    def touched(self, rows: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
+        """Persists what these facts ask for, before the cursor moves."""
+        trace = facts[0].trace if facts else None
+        keys: set[str] = set()
+        for (agency, _, aggregate), row in rows.items():
+            if row.kind == "screening":
+                keys.add(f"pilot|{row.state.get('pilot')}")
+            elif row.kind == "testbed":
+                keys.update(f"pilot|{pilot}" for pilot in row.state.get("pilots", ()))
+            elif narrowed_from(row) is not None and self._keyring.hosts(agency):
+                keys.add(f"narrowed|{agency}|{aggregate}")
+        self._work.touch(keys, trace)
+
+    def step(self) -> bool:
+        """Does what is due; True if there may be more."""
+        due = self._work.due()
+        for task in due:
+            try:
+                done = self._narrow(task) if task.key.startswith("narrowed|") else self._follow(task)
+            except Exception as error:  # kept with its reason and tried again later
+                log.exception("reaction to %s failed", task.key)
+                self._work.put_off(task, f"{type(error).__name__}: {error}")
+                continue
+            if done or task.attempts >= GIVE_UP_AFTER:
+                self._work.done(task)
+            else:
+                self._work.put_off(task, "the record has not been seen here yet")
+        return bool(due)
+
+    def _narrow(self, task: Task) -> bool:
+        _, agency, aggregate = task.key.split("|", 2)
+        kind = aggregate.split("/", 1)[0]
+        row = documents.registry_rows().get((agency, "registry", aggregate))
+        wider = None if row is None else narrowed_from(row)
+        if row is None or wider is None:
+            return True
+        self._ledger.react(
+            row.shown.hash,
+            agency,
+            kind,
+            WITHDRAWN,
+            row.id,
+            {"id": row.id, "withdrawn": True},
+            version=row.version + 1,
+            audience="mesh",
+            trace=task.trace,
+        )
+        return True
+
+    def _follow(self, task: Task) -> bool:
+        pilot_id = task.key.split("|", 1)[1]
+        row = documents.find("pilot", pilot_id)
+        if row is None:
+            return False
+        if not self._ledger.hosts(row.key[0]) or not row.is_live:
+            return True
+        for screening in rows_of(documents.ScreeningRow.objects(pilot=pilot_id, agency=row.key[0])):
+            asked = QUESTIONNAIRES.get(str(screening.state.get("questionnaire")), CURRENT)
+            row = self._apply(row, screening, lambda r, s=screening, q=asked: _screened(r, s, q), task)
+        for testbed in rows_of(documents.TestbedRow.objects(pilots=pilot_id).order_by("changed_at")):
+            if testbed.is_live and testbed.key[0] == row.key[0]:
+                row = self._apply(row, testbed, lambda r, t=testbed: _joined(r, t, self._ledger), task)
+        return True
+
+    def _apply(self, row: Row, cause: Row, follow: object, task: Task) -> Row:
+        assert callable(follow)
+        change: Change | None = follow(row)
+        if change is None:
+            return row
+        self._ledger.react(
+            cause.shown.hash,
+            change.agency,
+            change.kind,
+            change.verb,
+            change.id,
+            change.state,
+            version=change.version,
+            audience=change.audience,
+            trace=task.trace,
+        )
+        return documents.find("pilot", row.id) or row
+
+
+def _screened(row: Row, screening: Row, asked: object) -> Change | None:
+    return follow_screening(row.state, screening.state, version=row.version, asked=asked)  # type: ignore[arg-type]
+
+
+def _joined(row: Row, testbed: Row, ledger: Ledger) -> Change | None:
+    return follow_testbed(row.state, testbed.state, version=row.version, now=ledger.now())
+
+
+def narrowed_from(row: Row) -> str | None:
+    """The wider ledger that still shows the record although a later version stands in a narrower one."""
+    shown = row.shown
+    if not shown.is_live or shown.ledger.count(".") == 1:
+        return None
+    for track in row.tracks:
+        if track.is_live and track.ledger.count(".") == 1 and track.version < shown.version:
+            return track.ledger
+    return None
