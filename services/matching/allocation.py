@@ -164,9 +164,7 @@ class Allocator:
         return total
 
 
-def fill(
-    need: int, demand: Demand, team: int, lower: Mapping[int, int], caps: Mapping[int, int]
-) -> list[Pick] | None:
+def fill(need: int, demand: Demand, team: int, lower: Mapping[int, int], caps: Mapping[int, int]) -> list[Pick] | None:
     """The best cover of one need by a team: `lower` thousandths per agency first, the rest by best fit.
 
     `caps` narrows what single offers may give. None if the lower bounds cannot be met.
@@ -200,9 +198,7 @@ class _Shared:
 
     def __init__(self, allocator: Allocator, needs: tuple[int, ...], team: int, lower: Lower) -> None:
         self.allocator, self.needs, self.team = allocator, needs, team
-        self.lower = {
-            need: {agency: units for (one, agency), units in lower.items() if one == need} for need in needs
-        }
+        self.lower = {need: {agency: units for (one, agency), units in lower.items() if one == need} for need in needs}
         demands = allocator.instance.demands
         where = {
             (need, offer.capability): index

@@ -64,7 +64,7 @@ class Ahead:
             highest = term if highest is None else max(highest, term)
             if term > 0 and un_entity:
                 insort(window, term)
-                del window[:-places or len(window)]
+                del window[: -places or len(window)]
             elif term > 0:
                 others += term
             positive = sum(window) + others
@@ -104,9 +104,7 @@ class Pricing:
                 mine.append((offer.fit * unit, units))
         return sum(given.values())
 
-    def lower(
-        self, root: int, candidates: tuple[int, ...], places: int, enough: Callable[[int, int], bool]
-    ) -> Bound:
+    def lower(self, root: int, candidates: tuple[int, ...], places: int, enough: Callable[[int, int], bool]) -> Bound:
         """The lowest bound found for teams that add one or more of `candidates` to `root`.
 
         `enough` is called with each round's bound and most promising team; True ends the search for prices.

@@ -38,7 +38,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Capacity that several needs draw on (the same months of one capability, or its stock): (need, capability) cells."""
+    """Capacity that several needs draw on: months of one capability, or its stock. `cells` are (need, capability)."""
 
     capacity: int
     cells: frozenset[tuple[int, int]]

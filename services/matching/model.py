@@ -20,7 +20,7 @@ THOUSAND = 1000
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One thing a pilot asks for. `country` None means at any of the pilot's places; `months` empty means not stated."""
+    """One thing a pilot asks for. `country` None is any of the pilot's places; `months` empty means not stated."""
 
     id: str
     code: str
@@ -50,7 +50,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """A group (or an intersection of groups, counted once) with what backs it: an activity, a disaggregated indicator."""
+    """A group (or intersection of groups, counted once) and what backs it: activity, disaggregated indicator."""
 
     codes: tuple[str, ...]
     activity: str = ""
@@ -108,28 +108,25 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class Agency:
+    """`short` is how the agency writes itself (an acronym)."""
+
     slug: str
     is_un_entity: bool = True
     name: Text = field(default_factory=dict)
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What is already promised. Reservations come from accepters' ledgers, counts from open proposals.
 
-    `committed` maps (capability, month) to thousandths; for kind X all months of a capability add up.
+    `committed` gives thousandths per capability and month; for kind X all months of a capability add up.
     `load` counts an agency's memberships and open invitations, `requests` a capability's requests this month.
     """
 
-    committed: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    committed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     load: Mapping[str, int] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
-
-    def used_up(self, capability: str) -> int:
-        return sum(units for (one, _), units in self.committed.items() if one == capability)
-
-    def months_of(self, capability: str) -> dict[str, int]:
-        return {month: units for (one, month), units in self.committed.items() if one == capability}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +146,12 @@ class CodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class PovertyFacts:
-    """SDG 1.1.1 of a place: share 0 to 1 below the international line, with the year and where it is from."""
+    """SDG 1.1.1 of a place: share (0 to 1) below `line` dollars a day, in prices of `price_base`."""
 
     share: float
     year: int
+    line: float
+    price_base: str
     source: str
 
 
@@ -166,7 +165,6 @@ class PlaceFacts:
     groups: frozenset[str] = frozenset()
     unsettled: frozenset[str] = frozenset()
     poverty: PovertyFacts | None = None
-    regions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,13 +48,15 @@ class Solver:
         self._allocator = Allocator(instance, Work(instance.work_limit))
         self._pricings = tuple(Pricing(instance, part) for part in PARTS)
 
-    def solve(self, without: int = 0, must: int = 0, limit: int | None = None) -> Solution | Unsolved:
+    def solve(
+        self, without: int = 0, must: int = 0, limit: int | None = None, work_limit: int | None = None
+    ) -> Solution | Unsolved:
         """The best team of the base, `must` and candidates, minus `without`; `limit` narrows the UN entities allowed.
 
         Ties: the team found first, in an order that depends on gains and slugs alone.
         """
-        search = _Search(self.instance, self._allocator, self._pricings, without, must, limit)
-        return search.run()
+        self._allocator.work = Work(work_limit or self.instance.work_limit)
+        return _Search(self.instance, self._allocator, self._pricings, without, must, limit).run()
 
     def base_alone(self) -> Allocation:
         """What lead and fixed members cover by themselves, whether or not they are team enough."""
@@ -77,7 +79,7 @@ class _Search:
         self.instance, self.allocator, self.pricings = instance, allocator, pricings
         self.limit = instance.limit if limit is None else min(limit, instance.limit)
         self.root = instance.base | must
-        self.work = allocator.work = Work(instance.work_limit)
+        self.work = allocator.work
         places = self.limit - self._un_count(self.root)
         self.candidates = tuple(
             agency

@@ -14,7 +14,6 @@ POINT = 1_000_000
 
 FITS: Mapping[str, int] = {
     "place_named": 1000,  # the capability names the need's country
-    "place_region": 900,  # it names a region around it
     "place_anywhere": 800,  # it names no place
     "place_remote": 700,  # it is not delivered there, but done from afar and the need allows that
     "confirmed": 1000,

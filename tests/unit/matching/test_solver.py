@@ -111,9 +111,7 @@ def worth_of(instance: Instance, found: Solution) -> int:
         assert sum(pick.units for pick in picks) <= demand.quantity
         assert all(0 < pick.units <= demand.offers[pick.offer].cap for pick in picks)
         assert all(found.team >> demand.offers[pick.offer].agency & 1 for pick in picks)
-        value += sum(
-            instance.unit_values[need] * demand.offers[pick.offer].fit * pick.units for pick in picks
-        )
+        value += sum(instance.unit_values[need] * demand.offers[pick.offer].fit * pick.units for pick in picks)
         if demand.essential and sum(pick.units for pick in picks) == demand.quantity:
             value += instance.essential_bonus
     for pool in instance.pools:
