@@ -20,8 +20,7 @@ from typing import Any
 from fastapi import FastAPI
 from faststream.specification import AsyncAPI
 
-from deploy.node.composition import PAGES
-from deploy.node.launcher import Factory, load_service
+from deploy.node.loading import PAGES, Factory, load_service
 from shared.settings import SERVICES, Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

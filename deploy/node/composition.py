@@ -13,8 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PAGES = "pages"
-"""The pages for people are mounted at `/`, every other service under its own name."""
+from deploy.node.loading import PAGES
 
 ANSWER_SECONDS = 3.0
 """A part that has not said within this time whether it is ready is not."""

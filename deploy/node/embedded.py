@@ -13,9 +13,6 @@ import socket
 import sys
 from pathlib import Path
 
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
-
 from deploy.nats import config
 from deploy.nats.streams import STREAMS
 from deploy.node.child import Child
@@ -128,6 +125,10 @@ def free_port() -> int:
 def database_answers(port: int) -> bool:
     if not accepts(port):  # said at once; the driver would look again after half a second
         return False
+    # Imported here because importing it takes half the time that the server takes to start.
+    from pymongo import MongoClient  # noqa: PLC0415
+    from pymongo.errors import PyMongoError  # noqa: PLC0415
+
     client: MongoClient[dict[str, object]] = MongoClient(
         LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=500, connectTimeoutMS=500
     )

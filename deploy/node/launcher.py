@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
-import logging.handlers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-import nats.errors
-from starlette.applications import Starlette
-
-from deploy.nats.provision import provision
-from deploy.node import web
-from deploy.node.composition import PAGES, compose
+from deploy.node.edges import bind, signals_as_interrupts
 from deploy.node.embedded import EmbeddedServers
 from deploy.node.home import Home, NodeError
-from shared.ledger.identity import ensure_identity
-from shared.settings import SERVICES, Settings
+from deploy.node.loading import Factory, load_services
+from deploy.node.logs import log_to
+from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-Factory = Callable[[Settings], Starlette]
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def run_node(
@@ -38,7 +28,7 @@ def run_node(
     addresses in use, in a thread of its own, once the node answers; should it raise, the node stops and the same is
     raised here. `load` names the services (default: all of them). Raises `NodeError` when the node cannot start.
     """
-    with web.signals_as_interrupts() as hand_over:
+    with signals_as_interrupts() as hand_over:
         try:
             _run(settings, on_ready, load or load_services, hand_over)
         except KeyboardInterrupt:
@@ -51,22 +41,24 @@ def _run(
     load: Callable[[], Mapping[str, Factory]],
     hand_over: Callable[[], None],
 ) -> None:
-    with web.bind(settings) as bound:  # first: a taken port is found before anything is started
+    with bind(settings) as bound:  # first: a taken port is found before anything is started
         settings = settings.model_copy(
             update={"home": settings.home.expanduser().absolute(), "port": bound.getsockname()[1]}
         )
         home = Home(settings.home)
         servers = EmbeddedServers(settings, home)
         try:
-            log_to(home, settings.log_level)
+            log_to(home.logs, settings.log_level)
             servers.start()
-            factories = load()  # takes as long as the servers take to start
+            # While they start, what takes a second to import: that is why these stand here and not above.
+            from deploy.node import web  # noqa: PLC0415
+            from deploy.node.composition import compose  # noqa: PLC0415
+            from shared.ledger.identity import ensure_identity  # noqa: PLC0415
+
+            factories = load()
             settings = servers.wait_ready()
             ensure_identity(settings.home)
-            try:
-                asyncio.run(provision(settings))
-            except nats.errors.Error as error:
-                raise NodeError(f"NATS at {settings.nats_url} could not be provisioned: {error!r}") from error
+            provision_node(settings)
             apps = {name: create(settings) for name, create in factories.items()}
             node = compose(apps, {child.name: child.is_ready for child in servers.children})
             hand_over()
@@ -81,25 +73,13 @@ def _run(
             home.close()
 
 
-def load_services() -> dict[str, Factory]:
-    """Every service's `create_app`, the pages for people last."""
-    return {name: load_service(name) for name in (*SERVICES, PAGES)}
+def provision_node(settings: Settings, *, patience_seconds: float = 10) -> list[str]:
+    """Streams and consumers as they should be; the changes that took. `NodeError` when NATS cannot be had."""
+    import nats.errors  # noqa: PLC0415 (as above)
 
+    from deploy.nats.provision import provision  # noqa: PLC0415
 
-def load_service(name: str) -> Factory:
-    factory: Factory = importlib.import_module(f"services.{name}.app").create_app
-    return factory
-
-
-def log_to(home: Home, level: str) -> None:
-    """Everything from `level` up goes to `<home>/logs/node.log`, warnings also to the terminal."""
-    file = logging.handlers.RotatingFileHandler(home.logs / "node.log", maxBytes=16 * 2**20, backupCount=2)
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.WARNING)
-    configure_logging(level, [file, terminal])
-
-
-def configure_logging(level: str, handlers: Sequence[logging.Handler]) -> None:
-    """One form for every process's log; libraries that report each request speak from warnings up."""
-    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, handlers=handlers, force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return asyncio.run(provision(settings, patience_seconds=patience_seconds))
+    except (nats.errors.Error, OSError) as error:
+        raise NodeError(f"NATS at {settings.nats_url} could not be provisioned: {error!r}") from error

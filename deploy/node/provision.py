@@ -7,17 +7,16 @@ python -m deploy.node.provision streams           streams and consumers, on PILO
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
 from pathlib import Path
 
-import nats.errors
-
 from deploy.nats import config
-from deploy.nats.provision import provision
 from deploy.nats.streams import STREAMS
-from deploy.node.launcher import configure_logging
+from deploy.node.home import NodeError
+from deploy.node.launcher import provision_node
+from deploy.node.logs import configure_logging
+from shared.ledger.identity import ensure_identity
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,12 +32,13 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings.log_level, [logging.StreamHandler()])
     if arguments.step == "configuration":
+        ensure_identity(settings.home)  # once, before several services would each make one
         logger.info("wrote %s", write_configuration(settings, arguments.store))
         return 0
     try:
-        changes = asyncio.run(provision(settings, patience_seconds=PATIENCE_SECONDS))
-    except nats.errors.Error as error:
-        logger.error("NATS at %s could not be provisioned: %r", settings.nats_url, error)
+        changes = provision_node(settings, patience_seconds=PATIENCE_SECONDS)
+    except NodeError as error:
+        logger.error("%s", error)
         return 1
     for change in changes or ["streams and consumers are as they should be"]:
         logger.info("%s", change)

@@ -11,9 +11,11 @@ import logging
 import sys
 
 from deploy.node import web
-from deploy.node.composition import PAGES, compose
+from deploy.node.composition import compose
+from deploy.node.edges import bind, signals_as_interrupts
 from deploy.node.home import NodeError
-from deploy.node.launcher import configure_logging, load_service
+from deploy.node.loading import PAGES, load_service
+from deploy.node.logs import configure_logging
 from shared.settings import SERVICES, Settings
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def main() -> int:
         logger.error("set PILOTMESH_MONGODB_URI and PILOTMESH_NATS_URL: a service alone starts no servers")
         return 2
     try:
-        with web.signals_as_interrupts() as hand_over, web.bind(settings) as bound:
+        with signals_as_interrupts() as hand_over, bind(settings) as bound:
             app = compose({service: load_service(service)(settings)})
             hand_over()
             web.serve(app, bound, settings, lambda: logger.info("%s listens on port %d", service, settings.port))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,22 +18,6 @@ logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 8
 """Requests that still run this long after a stop was asked for are cut off."""
-
-
-def bind(settings: Settings) -> socket.socket:
-    """The socket to listen on; raises `NodeError` when the port is taken or the address is not this machine's."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((settings.host, settings.port))
-    except OSError as error:
-        bound.close()
-        raise NodeError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            f"Stop what listens there, or set PILOTMESH_PORT (0 takes a free one) and PILOTMESH_HOST."
-        ) from error
-    return bound
 
 
 class _Server(uvicorn.Server):
@@ -90,33 +70,3 @@ def serve(app: ASGIApp, bound: socket.socket, settings: Settings, on_ready: Call
         raise failures[0]
     if not server.started:
         raise NodeError("a service did not start; its own words stand in the log.")
-
-
-@contextmanager
-def signals_as_interrupts() -> Iterator[Callable[[], None]]:
-    """Until the yielded function is called, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt` in the main thread.
-
-    Afterwards SIGHUP counts as SIGTERM and a server's own handlers decide; what the server passes on when it has
-    stopped is then without effect, so that what stands behind it (other servers, the home) is ended in order.
-    """
-    raising = True
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if raising:
-            raise KeyboardInterrupt
-        if number == signal.SIGHUP:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def hand_over() -> None:
-        nonlocal raising
-        raising = False
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to be left alone
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield hand_over
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

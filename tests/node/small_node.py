@@ -16,7 +16,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pymongo import MongoClient, WriteConcern
 
 from deploy.node.home import NodeError
-from deploy.node.launcher import Factory, run_node
+from deploy.node.launcher import run_node
+from deploy.node.loading import Factory
 from shared.settings import Settings
 
 
