@@ -1,4 +1,5 @@
-"""Writes what the services promise to other programs: docs/openapi/<service>.json and docs/asyncapi/<service>.json.
+"""Writes what the code promises: docs/openapi/<service>.json, docs/asyncapi/<service>.json, and the table of settings
+in docs/operating.md.
 
     python -m deploy.api_documents [--check]
 
@@ -24,6 +25,8 @@ from deploy.node.loading import PAGES, Factory, load_service
 from shared.settings import SERVICES, Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+GUIDE = "operating.md"
+TABLE = ("<!-- settings: written by `make api` -->\n", "<!-- end of settings -->\n")
 
 
 def main() -> int:
@@ -31,6 +34,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare; status 1 when they differ")
     check: bool = parser.parse_args().check
     found = dict(documents({name: load_service(name) for name in (*SERVICES, PAGES)}))
+    found[GUIDE] = with_settings((DOCS / GUIDE).read_text())
     stale = differing(found, DOCS)
     if check:
         for path, difference in stale.items():
@@ -62,6 +66,18 @@ def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
             if broker is not None:
                 asyncapi = AsyncAPI(broker, title=app.title, version=app.version, schema_version="3.0.0")
                 yield f"asyncapi/{name}.json", text(json.loads(asyncapi.to_specification().to_json()))
+
+
+def with_settings(guide: str) -> str:
+    """`guide` with the table of settings between its two marks as `Settings` has them."""
+    before, rest = guide.split(TABLE[0])
+    _, after = rest.split(TABLE[1])
+    rows = ["| variable | default | |", "|---|---|---|"]
+    for name, setting in Settings.model_fields.items():
+        default = "" if setting.default is None else f"`{setting.default}`"
+        words = (setting.description or "").replace("<", "&lt;").replace("|", "\\|")
+        rows.append(f"| `PILOTMESH_{name.upper()}` | {default} | {words} |")
+    return before + TABLE[0] + "\n".join(rows) + "\n" + TABLE[1] + after
 
 
 def defaults(home: Path) -> Settings:

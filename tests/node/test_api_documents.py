@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from faststream.nats import JStream, NatsBroker, PullSub
 
-from deploy.api_documents import differing, documents
+from deploy.api_documents import differing, documents, with_settings
 from shared.settings import Settings
 
 
@@ -68,3 +68,10 @@ def test_a_document_that_lags_behind_is_named(tmp_path: Path) -> None:
         "asyncapi/registry.json": "is missing",
         "openapi/gone.json": "has no service behind it",
     }
+
+
+def test_every_setting_stands_in_the_operators_guide() -> None:
+    guide = with_settings((Path(__file__).parents[2] / "docs" / "operating.md").read_text())
+    for name in Settings.model_fields:
+        assert f"`PILOTMESH_{name.upper()}`" in guide
+    assert with_settings(guide) == guide
