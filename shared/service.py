@@ -217,6 +217,7 @@ def assemble(
             poll=ground.settings.poll_seconds,
             after_batch=parts.wake,
         )
+        parts.news = News(ground.store, quarantine, parts.follower)
     if writes:
 
         def committed(facts: Sequence[Fact]) -> None:
