@@ -7,9 +7,10 @@ payload can be forgotten while the chain still proves; `signature` = Ed25519 ove
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,6 +24,11 @@ MAX_BYTES = 256 * 1024
 SALT_BYTES = 32
 GENESIS = ""
 """`previous` of the first fact of a ledger."""
+LARGEST_NUMBER = 2**53 - 1
+"""Largest epoch, sequence and version: beyond it JSON readers disagree (RFC 8259, section 6)."""
+
+HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 _REQUIRED: dict[str, type] = {
     "mesh": str,
@@ -97,18 +103,29 @@ class Header:
 
 
 def read_header(protected: bytes) -> Header:
-    """Reads `protected`. Raises Unreadable."""
+    """Reads `protected`. Raises Unreadable.
+
+    What two readers could understand differently is refused: names given twice, other encodings than UTF-8,
+    texts that are no Unicode, numbers beyond 2^53.
+    """
     try:
-        raw = json.loads(protected)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise Unreadable(f"protected: expected JSON, found {protected[:40]!r}") from error
+        raw = json.loads(protected.decode(), object_pairs_hook=_named_once, parse_constant=_no_number)
+        json.dumps(raw, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"protected: expected JSON, found {protected[:40]!r} ({error})") from error
     if not isinstance(raw, dict):
         raise Unreadable(f"protected: expected an object, found {type(raw).__name__}")
     for name, kind in _REQUIRED.items():
         if not isinstance(raw.get(name), kind) or isinstance(raw.get(name), bool):
             raise Unreadable(f"protected.{name}: expected {kind.__name__}, found {raw.get(name)!r}")
-    if raw["epoch"] < 1 or raw["sequence"] < 1 or raw["version"] < 1:
-        raise Unreadable("protected: epoch, sequence and version start at 1")
+    if not all(1 <= raw[name] <= LARGEST_NUMBER for name in ("epoch", "sequence", "version")):
+        raise Unreadable("protected: epoch, sequence and version go from 1 to 2^53 - 1")
+    if raw["previous"] != GENESIS and HEX_DIGEST.fullmatch(raw["previous"]) is None:
+        raise Unreadable(f"protected.previous: expected 64 hex digits or nothing, found {raw['previous']!r}")
+    if HEX_DIGEST.fullmatch(raw["payload_digest"]) is None:
+        raise Unreadable(f"protected.payload_digest: expected 64 hex digits, found {raw['payload_digest']!r}")
+    if not isinstance(raw.get("office"), str | None):
+        raise Unreadable(f"protected.office: expected a text or null, found {raw['office']!r}")
     parts = TYPE.fullmatch(raw["type"])
     if parts is None:
         raise Unreadable(f"protected.type: expected org.pilotmesh.<kind>.<verb>.v<n>, found {raw['type']!r}")
@@ -116,12 +133,12 @@ def read_header(protected: bytes) -> Header:
         raise Unreadable(f"protected.subject: expected <kind>/<id>, found {raw['subject']!r}")
     try:
         ledger = ledger_name(raw["ledger"])
-        time = datetime.fromisoformat(raw["time"])
-        rests_on = tuple(Rest(r["ledger"], r["epoch"], r["sequence"], r["hash"]) for r in raw.get("rests_on") or ())
-    except (ValueError, TypeError, KeyError) as error:
+        if RFC3339.fullmatch(raw["time"]) is None:
+            raise ValueError(f"time: expected RFC 3339 with an offset, found {raw['time']!r}")
+        time = datetime.fromisoformat(raw["time"]).astimezone(UTC)
+        rests_on = tuple(_rest(one) for one in raw.get("rests_on") or ())
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise Unreadable(f"protected: {error}") from error
-    if time.tzinfo is None:
-        raise Unreadable(f"protected.time: expected RFC 3339 with an offset, found {raw['time']!r}")
     return Header(
         mesh=raw["mesh"],
         ledger=ledger,
@@ -135,7 +152,7 @@ def read_header(protected: bytes) -> Header:
         type=raw["type"],
         subject=raw["subject"],
         version=raw["version"],
-        time=time.astimezone(UTC),
+        time=time,
         actor=raw["actor"],
         role=raw["role"],
         office=raw.get("office"),
@@ -143,6 +160,28 @@ def read_header(protected: bytes) -> Header:
         payload_digest=raw["payload_digest"],
         rests_on=rests_on,
     )
+
+
+def _named_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return read
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _rest(raw: dict[str, Any]) -> Rest:
+    rest = Rest(raw["ledger"], raw["epoch"], raw["sequence"], raw["hash"])
+    ledger_name(rest.ledger)
+    for number in (rest.epoch, rest.sequence):
+        if type(number) is not int or not 1 <= number <= LARGEST_NUMBER:
+            raise ValueError(f"rests_on: {number!r} is no epoch or sequence")
+    if HEX_DIGEST.fullmatch(rest.hash) is None:
+        raise ValueError(f"rests_on: {rest.hash!r} is no hash")
+    return rest
 
 
 @dataclass(frozen=True)
@@ -166,18 +205,24 @@ class Fact:
 
     @cached_property
     def state(self) -> dict[str, Any] | None:
-        """The aggregate's whole state after the change; None if the payload was redacted."""
-        if self.payload is None:
-            return None
-        state = json.loads(self.payload)
-        if not isinstance(state, dict):
-            raise Unreadable(f"payload: expected an object, found {type(state).__name__}")
-        return state
+        """The aggregate's whole state after the change; None if the payload was redacted. Raises Unreadable."""
+        return None if self.payload is None else read_state(self.payload)
 
     @property
     def place(self) -> str:
         """`<ledger>:<epoch>:<sequence>`: the fact's name everywhere outside."""
         return f"{self.header.ledger}:{self.header.epoch}:{self.header.sequence}"
+
+
+def read_state(payload: bytes) -> dict[str, Any]:
+    """The state in a payload: one JSON object in UTF-8. Raises Unreadable."""
+    try:
+        state = json.loads(payload.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"payload: expected JSON ({error})") from error
+    if not isinstance(state, dict):
+        raise Unreadable(f"payload: expected an object, found {type(state).__name__}")
+    return state
 
 
 def fact_hash(protected: bytes) -> str:
@@ -189,8 +234,11 @@ def payload_digest(salt: bytes, payload: bytes) -> str:
 
 
 def to_bytes(document: object) -> bytes:
-    """JSON as this writer writes it: compact, UTF-8, sorted keys. Readers never depend on it."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    """JSON as this writer writes it: compact, UTF-8, sorted keys. Readers never depend on it.
+
+    Raises ValueError for what JSON cannot say: NaN, infinity, half a surrogate pair.
+    """
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
 def rfc3339(time: datetime) -> str:
@@ -223,8 +271,7 @@ def from_wire(message: bytes, trace: str | None = None) -> Fact:
             signature=base64.b64decode(raw["signature"], validate=True),
             trace=trace,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, UnicodeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"message: expected protected, payload, salt and signature ({error})") from error
-    read = fact.header  # an unreadable header is found here, not later
-    assert read.sequence >= 1
+    _ = fact.header  # an unreadable header is found here, not later
     return fact

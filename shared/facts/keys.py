@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from shared.facts.fact import GENESIS, SALT_BYTES, Fact, Rest, fact_hash, payload_digest, rfc3339, to_bytes
 
 START = (1, 1)
+KEY_BYTES = 32
+"""Length of an Ed25519 public key (RFC 8032, section 5.1.5)."""
 
 
 def key_id(public: bytes) -> str:
@@ -77,10 +79,15 @@ class KeyRange:
 
 
 class KeyBook:
-    """Which key may sign what: the roster's ranges, and what `ledger.rekeyed` facts added."""
+    """Which key may sign what: the roster's ranges, and what `ledger.rekeyed` facts changed.
+
+    In every place of a ledger one rule holds: if the ledger was rekeyed before it, the newest such key alone;
+    otherwise the roster's ranges. So a key that was replaced signs nothing after the place where it was.
+    """
 
     def __init__(self, ranges: Iterable[KeyRange] = (), recovery: dict[str, bytes] | None = None) -> None:
         self._ranges: dict[str, list[KeyRange]] = {}
+        self._rekeyed: dict[str, dict[tuple[int, int], KeyRange]] = {}
         self.recovery = dict(recovery or {})
         for one in ranges:
             self.add(one)
@@ -90,18 +97,27 @@ class KeyBook:
         if one not in held:
             held.append(one)
 
+    def rekey(self, agency: str, ledger: str, first: tuple[int, int], public: bytes) -> None:
+        """From `first` on, `public` alone signs `ledger`, until it is rekeyed again. The first to say so counts."""
+        one = KeyRange(agency, key_id(public), public, ledger, first)
+        self._rekeyed.setdefault(ledger, {}).setdefault(first, one)
+
     def knows(self, agency: str) -> bool:
         return agency in self._ranges
 
     def find(self, agency: str, keyid: str, ledger: str, position: tuple[int, int]) -> KeyRange | None:
-        for one in self._ranges.get(agency, ()):
-            if one.keyid == keyid and one.covers(ledger, position):
+        """The range under which the key signs in this place; None if it does not."""
+        rekeyed = [first for first in self._rekeyed.get(ledger, ()) if first <= position]
+        held = [self._rekeyed[ledger][max(rekeyed)]] if rekeyed else self._ranges.get(agency, ())
+        for one in held:
+            if one.agency == agency and one.keyid == keyid and one.covers(ledger, position):
                 return one
         return None
 
     def holds(self, agency: str, keyid: str) -> bool:
         """Whether the key is known for the agency at all, in whatever range."""
-        return any(one.keyid == keyid for one in self._ranges.get(agency, ()))
+        rekeyed = (one for by_first in self._rekeyed.values() for one in by_first.values())
+        return any(one.agency == agency and one.keyid == keyid for one in (*self._ranges.get(agency, ()), *rekeyed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ The three kinds of trouble of the design are three exceptions, because what foll
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from shared.facts.fact import GENESIS, MAX_BYTES, Fact, Unreadable, payload_digest
-from shared.facts.keys import KeyBook, KeyRange, key_id, signature_is_valid
-from shared.facts.names import ANCHOR, COMMON_KINDS, KINDS, OWNER_FIELDS, PRIVATE_KINDS
+from shared.facts.fact import GENESIS, MAX_BYTES, SALT_BYTES, Fact, Unreadable, payload_digest
+from shared.facts.keys import KEY_BYTES, KeyBook, key_id, signature_is_valid
+from shared.facts.names import ANCHOR, COMMON_KINDS, KINDS, OWNER_FIELDS, PRIVATE_KINDS, LedgerName
 
 REOPENED = "org.pilotmesh.ledger.reopened.v1"
 REKEYED = "org.pilotmesh.ledger.rekeyed.v1"
@@ -74,24 +76,35 @@ def check_mesh(fact: Fact, mesh: str) -> None:
 def check_right(fact: Fact) -> None:
     """A service writes only its own kinds, and a payload names no other owner than its ledger's agency."""
     header = fact.header
-    if header.service == "mesh" and header.kind == "roster" and header.agency != ANCHOR:
-        raise NotAuthentic("writer", f"{fact.place}: a roster stands only in {ANCHOR}.mesh")
-    if header.kind not in KINDS[header.service] and header.kind not in COMMON_KINDS:
-        raise NotAuthentic("kind", f"{fact.place}: {header.service} writes no {header.kind} facts")
-    if header.kind in PRIVATE_KINDS and header.ledger.audience == "mesh":
-        raise NotAuthentic("audience", f"{fact.place}: {header.kind} facts never stand in a mesh-wide ledger")
-    if header.kind not in COMMON_KINDS and header.subject.split("/", 1)[0] != header.kind:
-        raise NotAuthentic("subject", f"{fact.place}: a {header.kind} fact about {header.subject}")
-    owner_field = OWNER_FIELDS.get(header.kind)
-    if owner_field is None or fact.payload is None:
-        return
     try:
-        state = fact.state or {}
-    except (Unreadable, ValueError):
-        return  # authentic or not is decided by digest and signature; foldable or not by the fold
-    owner = state.get(owner_field)
-    if owner is not None and owner != header.agency:
-        raise NotAuthentic("owner", f"{fact.place}: {owner_field} is {owner}, but the ledger is {header.agency}'s")
+        state = fact.state
+    except Unreadable:
+        state = None  # authentic or not is decided by digest and signature; foldable or not by the fold
+    wrong = no_right(header.ledger, header.kind, header.subject, state)
+    if wrong is not None:
+        raise NotAuthentic(wrong[0], f"{fact.place}: {wrong[1]}")
+
+
+def no_right(ledger: LedgerName, kind: str, subject: str, state: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Why such a fact may not stand in this ledger, as (code, sentence); None if it may."""
+    about, _, about_id = subject.partition("/")
+    if ledger.agency == ANCHOR and str(ledger) != f"{ANCHOR}.mesh":
+        return "writer", f"the anchor writes only {ANCHOR}.mesh"
+    if ledger.service == "mesh" and kind == "roster" and ledger.agency != ANCHOR:
+        return "writer", f"a roster stands only in {ANCHOR}.mesh"
+    if kind not in KINDS[ledger.service] and kind not in COMMON_KINDS:
+        return "kind", f"{ledger.service} writes no {kind} facts"
+    if kind in PRIVATE_KINDS and ledger.audience == "mesh":
+        return "audience", f"{kind} facts never stand in a mesh-wide ledger"
+    if kind not in COMMON_KINDS and about != kind:
+        return "subject", f"a {kind} fact about {subject}"
+    if kind == "agency" and about_id != ledger.agency:
+        return "owner", f"the fact is about {subject}, but the ledger is {ledger.agency}'s"
+    field = OWNER_FIELDS.get(kind)
+    owner = None if field is None or state is None else state.get(field)
+    if owner is not None and owner != ledger.agency:
+        return "owner", f"{field} is {owner!r:.80}, but the ledger is {ledger.agency}'s"
+    return None
 
 
 def check_digest(fact: Fact) -> None:
@@ -99,19 +112,30 @@ def check_digest(fact: Fact) -> None:
     if fact.payload is None or fact.salt is None:
         if fact.payload is not None or fact.salt is not None:
             raise NotAuthentic("digest", f"{fact.place}: payload and salt are there or gone together")
+        check_size(fact)
         return
+    if len(fact.salt) != SALT_BYTES:  # or bytes could be moved between salt and payload under one digest
+        raise NotAuthentic("digest", f"{fact.place}: expected a salt of {SALT_BYTES} bytes, found {len(fact.salt)}")
     found = payload_digest(fact.salt, fact.payload)
     if found != fact.header.payload_digest:
         raise NotAuthentic("digest", f"{fact.place}: expected digest {fact.header.payload_digest}, found {found}")
-    if len(fact.payload) + len(fact.protected) > MAX_BYTES:
+    check_size(fact)
+
+
+def check_size(fact: Fact) -> None:
+    if len(fact.payload or b"") + len(fact.protected) > MAX_BYTES:
         raise NotAuthentic("size", f"{fact.place}: larger than {MAX_BYTES} bytes")
 
 
 def check_chain(fact: Fact, head: Head) -> None:
     """The fact comes right after `head`."""
     header = fact.header
-    if header.type == REOPENED and header.epoch == head.epoch + 1 and header.sequence == 1:
-        return  # a frozen ledger goes on from the hash it names; check_signature asks for the recovery key
+    if header.type == REOPENED and (header.epoch, header.sequence) == (head.epoch + 1, 1):
+        # A frozen ledger goes on from the hash it names; check_signature asks for the recovery key.
+        if head.hash == GENESIS or header.previous != head.hash:
+            found = head.hash or "nothing"
+            raise ChainTrouble("gap", f"{fact.place}: goes on from {header.previous}, but {found} is the head here")
+        return
     if header.position <= head.position:
         if header.position == head.position and fact.hash != head.hash:
             raise ChainTrouble("fork", f"{fact.place}: hash {fact.hash}, but {head.hash} stands there already")
@@ -144,7 +168,10 @@ def check_signature(fact: Fact, book: KeyBook) -> None:
 
 
 def check(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Head:
-    """All policies in order. Returns the new head; learns a new key from a rekeying fact. Raises Trouble."""
+    """All policies in order. Returns the new head; learns a new key from a rekeying fact. Raises Trouble.
+
+    A fact that passes may still be one that this node cannot fold (a newer type): that is the fold's to say.
+    """
     try:
         header = fact.header
     except Unreadable as error:
@@ -159,18 +186,20 @@ def check(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Head:
     return Head(header.epoch, header.sequence, fact.hash)
 
 
-def learn_key(fact: Fact, book: KeyBook) -> None:
-    """A `ledger.rekeyed` fact names the key that holds for its ledger from the next position on."""
+def learn_key(fact: Fact, book: KeyBook) -> bool:
+    """A `ledger.rekeyed` fact names the key that alone holds for its ledger from the next position on.
+
+    False if it names none that can be read: then the key before it goes on holding.
+    """
     header = fact.header
-    state = fact.state
-    if state is None:
-        return
     try:
-        public = bytes.fromhex(state["public"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise NotFoldable("rekeyed", f"{fact.place}: expected `public`, 32 bytes in hex") from error
-    after = (header.epoch, header.sequence + 1)
-    book.add(KeyRange(header.agency, key_id(public), public, str(header.ledger), after))
+        public = bytes.fromhex((fact.state or {})["public"])
+    except (KeyError, ValueError, TypeError):
+        return False
+    if len(public) != KEY_BYTES:
+        return False
+    book.rekey(header.agency, str(header.ledger), (header.epoch, header.sequence + 1), public)
+    return True
 
 
 def verdict(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Trouble | None:
