@@ -53,8 +53,7 @@ class Relay:
         self._poll = poll
         self._positions: dict[str, tuple[int, int]] = {}
         self._fencing = 0
-        self._seen_count = -1
-        self._scanned_at = 0.0
+        self._scanned_at = -FULL_LOOK_SECONDS
         self._news = asyncio.Event()
         self._hints: set[str] = set()
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -84,7 +83,7 @@ class Relay:
                 except (NatsError, PyMongoError, TimeoutError, OSError) as error:
                     self.trouble = f"{type(error).__name__}: {error}"
                     log.warning("relay: %s", self.trouble)
-                    self._seen_count = -1
+                    self._scanned_at = -FULL_LOOK_SECONDS
                     self._positions.clear()  # what was acknowledged is asked of the stream again
                     await asyncio.sleep(0.5)
                 with suppress(TimeoutError):
@@ -101,17 +100,17 @@ class Relay:
                 await run_in_threadpool(self._store.barrier)
                 self._fencing = self._lease.fencing
                 self._positions.clear()
-                self._seen_count = -1
+                self._scanned_at = -FULL_LOOK_SECONDS
                 self._news.set()
             await asyncio.sleep(0.8)
 
     async def _step(self) -> None:
         hints, self._hints = self._hints, set()
-        if not hints or time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
-            count = await run_in_threadpool(self._store.facts.estimated_document_count)
-            if count != self._seen_count:  # somebody appended without a nudge reaching us
-                hints = set(await run_in_threadpool(self._store.ledgers))
-                self._seen_count = count
+        if not hints:  # a quiet moment: has somebody appended without a nudge reaching us?
+            tails = await run_in_threadpool(self._store.tails)
+            hints = {ledger for ledger, tail in tails.items() if self._positions.get(ledger, (1, 0)) < tail}
+        if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
+            hints = hints.union(await run_in_threadpool(self._store.ledgers))
             self._scanned_at = time.monotonic()
         mine = [ledger for ledger in hints if self._is_mine(ledger)]
         await asyncio.gather(*(self._relay_ledger(ledger) for ledger in mine))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import bson
 from bson import Binary
+from bson.errors import BSONError
 from mongoengine import BooleanField, DateTimeField, Document, IntField, ListField, StringField
 from mongoengine.fields import DictField
 from pymongo import InsertOne, ReplaceOne
@@ -20,6 +25,12 @@ Columns = Callable[[Row], Mapping[str, Any]]
 """Pure: what of a row's state is to be queried, as plain values."""
 
 ATTEMPTS = 50
+LARGEST_ROW = 15 * 2**20
+"""Bytes; MongoDB stores documents of at most 16 MiB."""
+UNSTORABLE = (BSONError, OverflowError, ValueError, TypeError)
+"""What pymongo raises for values that BSON does not hold: numbers beyond 64 bits, half surrogate pairs, …"""
+
+log = logging.getLogger(__name__)
 
 
 class StateRow(Document):  # type: ignore[misc] # mongoengine ships no types
@@ -35,6 +46,7 @@ class StateRow(Document):  # type: ignore[misc] # mongoengine ships no types
     version = IntField()
     live = BooleanField()
     revision = IntField()
+    unreadable = StringField()
     changed_at = DateTimeField()
     tracks = ListField(DictField())
 
@@ -55,7 +67,9 @@ def raw_of_row(row: Row, columns: Mapping[str, Any]) -> Raw:
         "id": row.id,
         "version": row.version,
         "live": row.is_live,
-        "revision": row.revision + 1,
+        # A row begins with a random number, so that rows of two collections (a rebuild's) are told apart by it.
+        "revision": row.revision + 1 if row.revision else 1 + secrets.randbits(48),
+        "unreadable": row.unreadable,
         "changed_at": shown.time,
         "tracks": [raw_of_track(track) for track in row.tracks],
     }
@@ -72,6 +86,7 @@ def raw_of_track(track: Track) -> Raw:
         "time": track.time,
         "state": None if track.state is None else Binary(track.state),
         "unfolded": track.unfolded,
+        "full": track.full,
     }
 
 
@@ -87,10 +102,11 @@ def row_of_raw(raw: Raw) -> Row:
             time=one["time"],
             state=None if one["state"] is None else bytes(one["state"]),
             unfolded=one["unfolded"],
+            full=one["full"],
         )
         for one in raw["tracks"]
     )
-    return Row((raw["agency"], raw["service"], raw["aggregate"]), tracks, raw["revision"])
+    return Row((raw["agency"], raw["service"], raw["aggregate"]), tracks, raw["revision"], raw["unreadable"])
 
 
 def rows_of(found: Any) -> list[Row]:
@@ -142,16 +158,44 @@ class Rows:
         for _ in range(ATTEMPTS):
             rows = self.load(keys)
             changed = fold_all(rows, facts, self.kinds)
-            if not changed or self._write(changed):
-                return {**rows, **changed}
+            if not changed:
+                return rows
+            told = {key: self._told(row) for key, row in changed.items()}
+            try:
+                whole = self._write(told)
+            except UNSTORABLE:
+                told = {key: self._storable(*one) for key, one in told.items()}
+                whole = self._write(told)
+            if whole:
+                return {**rows, **{key: row for key, (row, _) in told.items()}}
         raise RuntimeError("rows changed under the fold on every attempt")
 
-    def _write(self, changed: Mapping[Key, Row]) -> bool:
+    def _told(self, row: Row) -> tuple[Row, Raw]:
+        """The row as it is to be stored. One state that breaks its columns must not stop what comes after it."""
+        try:
+            return row, raw_of_row(row, self._columns[row.kind](row))
+        except Exception as error:  # whatever a foreign state makes the columns raise is that row's trouble alone
+            return self._unreadable(row, error)
+
+    def _storable(self, row: Row, raw: Raw) -> tuple[Row, Raw]:
+        try:
+            if len(bson.encode(raw)) > LARGEST_ROW:
+                raise ValueError(f"larger than {LARGEST_ROW} bytes")
+        except UNSTORABLE as error:
+            return self._unreadable(row, error)
+        return row, raw
+
+    def _unreadable(self, row: Row, error: Exception) -> tuple[Row, Raw]:
+        log.warning("%s: no row can be made of %s: %r", row.key, row.shown.place, error)
+        said = f"{type(error).__name__}: {error}"[:300].encode(errors="replace").decode()
+        troubled = replace(row, unreadable=said)
+        return troubled, raw_of_row(troubled, {})
+
+    def _write(self, told: Mapping[Key, tuple[Row, Raw]]) -> bool:
         """True if every row was written; False if another replica was quicker with one of them."""
         whole = True
         by_kind: dict[str, list[InsertOne[Raw] | ReplaceOne[Raw]]] = {}
-        for row in changed.values():
-            raw = raw_of_row(row, self._columns[row.kind](row))
+        for row, raw in told.values():
             operation: InsertOne[Raw] | ReplaceOne[Raw] = (
                 InsertOne(raw) if row.revision == 0 else ReplaceOne({"_id": raw["_id"], "revision": row.revision}, raw)
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pymongo import WriteConcern
@@ -78,8 +78,7 @@ class Follower:
         self._working = threading.Lock()
         self._positions: dict[str, Head] = {}
         self._loaded_for = 0
-        self._seen_count = -1
-        self._scanned_at = 0.0
+        self._scanned_at = -FULL_LOOK_SECONDS
         self._busy = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follower-{name}", daemon=True)
@@ -159,7 +158,7 @@ class Follower:
             for ledger, head in done.items():
                 self._move(ledger, head, rewind=True)
             self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
-        self._seen_count = -1
+        self._scanned_at = -FULL_LOOK_SECONDS
         self._news.set()
         return done
 
@@ -196,21 +195,22 @@ class Follower:
                 self._store.barrier()  # what stands in the store is durable from here on
                 self._load()
                 self._refold_if_newer()
-                self._seen_count, self._scanned_at = -1, 0.0
+                self._scanned_at = -FULL_LOOK_SECONDS
             with self._lock:
                 hints, self._hints = self._hints, set()
-            count = self._seen_count
-            if not (hints or self._busy) or time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
-                count = self._store.facts.estimated_document_count()
-                if count != self._seen_count:  # there are facts that no news told us of
-                    hints.update(self._store.ledgers())
+            if not (hints or self._busy):  # a quiet moment: is there anything that no news told us of?
+                hints.update(self._behind(self._store.tails()))
+            if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
+                hints.update(self._store.ledgers())
                 self._scanned_at = time.monotonic()
             self._busy = False
             self._follow(hints)
-            self._seen_count = count
             self.caught_up.set()
         if self._after_batch is not None:
             self._after_batch()
+
+    def _behind(self, tails: Mapping[str, tuple[int, int]]) -> set[str]:
+        return {ledger for ledger, tail in tails.items() if self._positions.get(ledger, Head()).position < tail}
 
     def _load(self) -> None:
         fencing = self._lease.fencing

@@ -18,7 +18,7 @@ from typing import Any
 from shared.facts.ids import new_id
 from shared.facts.keys import KeyBook, KeyRange, key_id
 from shared.facts.names import ANCHOR
-from shared.facts.verify import REKEYED, learn_key
+from shared.facts.verify import learn_key
 from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.store import LedgerStore
 
@@ -117,8 +117,6 @@ class Roster:
     def book(self) -> KeyBook:
         """The key book, with what rekeying facts in the store have added."""
         book = key_book(self._identity, self.state())
-        for raw in self._store.facts.find({"type": REKEYED}).sort([("ledger", 1), ("epoch", 1), ("sequence", 1)]):
-            fact = self._store.by_hash(raw["_id"])
-            if fact is not None:
-                learn_key(fact, book)
+        for fact in self._store.rekeyings():
+            learn_key(fact, book)
         return book

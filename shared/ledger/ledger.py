@@ -70,11 +70,14 @@ class Ledger:
         return dict(living.state), newest.header.version, living
 
     def _living(self, agency: str, kind: str, aggregate_id: str) -> Fact | None:
-        last_per_ledger: dict[str, Fact] = {}
+        """The newest full state, unless its own ledger has withdrawn it: the rule by which rows show it."""
+        newest: Fact | None = None
         for fact in self.store.versions(agency, self.service, f"{kind}/{aggregate_id}"):
-            last_per_ledger[str(fact.header.ledger)] = fact
-        living = [fact for fact in last_per_ledger.values() if fact.header.verb != WITHDRAWN]
-        return max(living, key=lambda fact: fact.header.version, default=None)
+            if fact.header.verb != WITHDRAWN:
+                newest = fact
+            elif newest is not None and fact.header.ledger == newest.header.ledger:
+                newest = None
+        return newest
 
     def earlier_answer(self, command: Command | None) -> Recorded | None:
         """What the same command was answered with before. Raises ReusedKey if its body was another."""

@@ -2,20 +2,19 @@
 
 A row keeps one *track* per ledger that spoke of the aggregate, because a record may be narrowed (written to a
 private ledger and withdrawn from the mesh-wide one) or widened again. Each track yields only to a later place in
-its own ledger, and the row shows the live track of the highest version: so folds commute across ledgers.
+its own ledger, and the row shows the track that holds the newest full state: so folds commute across ledgers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from shared.facts.fact import Fact
+from shared.facts.fact import LARGEST_NUMBER, Fact, Unreadable, read_state
 from shared.facts.verify import REDACTED
 
 WITHDRAWN = "withdrawn"
@@ -35,6 +34,8 @@ class Track:
     state: bytes | None
     unfolded: str | None = None
     """Why this node cannot read the state (a newer type, a broken payload); shown, and healed later."""
+    full: int = 0
+    """The newest version of which this ledger held the full state; 0 if it only ever withdrew."""
 
     @property
     def position(self) -> tuple[int, int]:
@@ -60,7 +61,9 @@ class Row:
     key: Key
     tracks: tuple[Track, ...]
     revision: int = 0
-    """How often the stored row was written; guards against two writers at once."""
+    """Changes whenever the stored row is written; guards against two writers at once. 0 before the first time."""
+    unreadable: str | None = None
+    """Why this service cannot make a row of the shown state, although it is JSON; such a row is not live."""
 
     @property
     def id(self) -> str:
@@ -72,13 +75,18 @@ class Row:
 
     @cached_property
     def shown(self) -> Track:
-        """The live track of the highest version; if none lives, the newest track."""
-        live = [track for track in self.tracks if track.is_live]
-        return max(live or self.tracks, key=lambda track: (track.version, track.ledger))
+        """The track that holds the newest full state; if its ledger has withdrawn that, the newest track.
+
+        An older state in another ledger is never shown in its place: it was overtaken when the record moved.
+        """
+        newest = max(self.tracks, key=lambda track: (track.full, track.ledger))
+        if newest.verb != WITHDRAWN:
+            return newest
+        return max(self.tracks, key=lambda track: (track.version, track.ledger))
 
     @property
     def is_live(self) -> bool:
-        return self.shown.is_live
+        return self.shown.is_live and self.unreadable is None
 
     @cached_property
     def state(self) -> dict[str, Any]:
@@ -86,7 +94,7 @@ class Row:
         track = self.shown
         if track.state is None or track.unfolded:
             return {}
-        return dict(json.loads(track.state))
+        return read_state(track.state)
 
     @property
     def version(self) -> int:
@@ -96,7 +104,8 @@ class Row:
         """The same for equal rows, whatever order the facts came in."""
         told = hashlib.sha256(repr(self.key).encode())
         for track in sorted(self.tracks, key=lambda track: track.ledger):
-            told.update(repr((track.ledger, track.epoch, track.sequence, track.version, track.hash)).encode())
+            place = (track.ledger, track.epoch, track.sequence, track.version, track.hash, track.full)
+            told.update(repr(place).encode())
             told.update(track.verb.encode() + b"\0" + (track.state or b"-") + (track.unfolded or "").encode())
         return told.hexdigest()
 
@@ -113,13 +122,13 @@ def fold_fact(row: Row | None, fact: Fact, *, readable: int = 1) -> Row | None:
     """
     header = fact.header
     unfolded = None
-    if header.type_version > readable:
+    if fact.payload is not None and header.type_version > readable:
         unfolded = f"newer than this node: {header.type}"
     elif fact.payload is not None:
         try:
-            assert fact.state is not None
-        except ValueError as error:
-            unfolded = f"payload cannot be read: {error}"
+            read_state(fact.payload)
+        except Unreadable as error:
+            unfolded = str(error)
     track = Track(
         ledger=str(header.ledger),
         epoch=header.epoch,
@@ -130,14 +139,22 @@ def fold_fact(row: Row | None, fact: Fact, *, readable: int = 1) -> Row | None:
         time=header.time,
         state=fact.payload,
         unfolded=unfolded,
+        full=0 if header.verb == WITHDRAWN else header.version,
     )
     if row is None:
         return Row(key_of(fact), (track,))
     held = next((t for t in row.tracks if t.ledger == track.ledger), None)
-    if held is not None and held.position >= track.position:
-        return row
-    others = tuple(t for t in row.tracks if t.ledger != track.ledger)
-    return replace(row, tracks=tuple(sorted((*others, track), key=lambda t: t.ledger)))
+    if held is None:
+        return with_track(row, track)
+    newest = held if held.position >= track.position else track
+    kept = replace(newest, full=max(held.full, track.full))
+    return row if kept == held else with_track(row, kept)
+
+
+def with_track(row: Row, track: Track) -> Row:
+    """The row with `track` for its ledger in the place of the one before."""
+    others = (t for t in row.tracks if t.ledger != track.ledger)
+    return replace(row, tracks=tuple(sorted((*others, track), key=lambda t: t.ledger)), unreadable=None)
 
 
 def forget_fact(row: Row | None, ledger: str, epoch: int, sequence: int) -> Row | None:
@@ -146,9 +163,7 @@ def forget_fact(row: Row | None, ledger: str, epoch: int, sequence: int) -> Row 
         return None
     for track in row.tracks:
         if (track.ledger, track.epoch, track.sequence) == (ledger, epoch, sequence) and track.state is not None:
-            others = tuple(t for t in row.tracks if t is not track)
-            forgotten = replace(track, state=None, unfolded=None)
-            return replace(row, tracks=tuple(sorted((*others, forgotten), key=lambda t: t.ledger)))
+            return with_track(row, replace(track, state=None, unfolded=None))
     return row
 
 
@@ -164,15 +179,29 @@ class Redaction:
 
 
 def redactions_in(fact: Fact) -> list[Redaction]:
-    """What a redaction fact names. Only facts of its own ledger: nobody forgets for another."""
-    if fact.header.type != REDACTED or fact.payload is None:
+    """What a redaction fact names: earlier facts of its own ledger, because nobody forgets for another.
+
+    Whatever else it names is passed over, also in the redactions of other nodes.
+    """
+    header = fact.header
+    if header.type != REDACTED:
         return []
-    state = fact.state or {}
-    ledger = str(fact.header.ledger)
+    try:
+        state = fact.state or {}
+    except Unreadable:
+        return []
+    listed = state.get("facts")
     named = []
-    for one in state.get("facts", ()):
-        key = (fact.header.agency, fact.header.service, str(one["subject"]))
-        named.append(Redaction(key, ledger, int(one["epoch"]), int(one["sequence"]), str(state.get("reason", ""))))
+    for one in listed if isinstance(listed, list) else ():
+        if not isinstance(one, dict) or not isinstance(one.get("subject"), str):
+            continue
+        epoch, sequence = one.get("epoch"), one.get("sequence")
+        if type(epoch) is not int or type(sequence) is not int or min(epoch, sequence) < 1:
+            continue
+        if sequence > LARGEST_NUMBER or (epoch, sequence) >= header.position:
+            continue
+        key = (header.agency, header.service, one["subject"])
+        named.append(Redaction(key, str(header.ledger), epoch, sequence, str(state.get("reason", ""))))
     return named
 
 

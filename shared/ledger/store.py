@@ -3,6 +3,11 @@
 Three unique indexes carry the guarantees: (ledger, epoch, sequence) - one fact a place; (agency, service,
 aggregate, version) - one change a version; the idempotency key - one fact a command. Every insert is journaled
 on a majority before anybody is told of it.
+
+Queries ask for bounded ranges of an index (a window of sequences, never "the last by sort"): a planner that
+reads a whole range before it sorts and limits, as the embedded server's does, then costs no more than one that
+does not. The collection `ledgers` remembers which ledgers there are and about how far they reach; it is a hint,
+and what it says is checked against the facts.
 """
 
 from __future__ import annotations
@@ -19,7 +24,10 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from shared.facts.fact import Fact
-from shared.facts.verify import Head
+from shared.facts.verify import REKEYED, Head
+
+WINDOW = 512
+"""Facts per look when a head is searched for."""
 
 JOURNALED = WriteConcern(w="majority", j=True)
 
@@ -49,6 +57,9 @@ class LedgerStore:
         concern = ReadConcern("majority") if self._is_replica_set else ReadConcern()
         self.facts: Collection[Document] = db.get_collection("facts", read_concern=concern)
         self._barriers: Collection[Document] = db.get_collection("barriers")
+        self._ledgers: Collection[Document] = db.get_collection("ledgers")
+        self._tails: Collection[Document] = db.get_collection("ledgers", write_concern=WriteConcern(w=1))
+        self._listed: set[tuple[str, int]] = set()
         self._durable: dict[str, tuple[int, int]] = {}
         self.ensure_indexes()
 
@@ -61,25 +72,51 @@ class LedgerStore:
             unique=True,
             name="version",
         )
-        self.facts.create_index(
-            [("command.key", ASCENDING)],
-            unique=True,
-            name="command",
-            partialFilterExpression={"command.key": {"$exists": True}},
-        )
+        self.facts.create_index([("command.key", ASCENDING)], unique=True, name="command", sparse=True)
+        self.facts.create_index([("rekeys", ASCENDING)], name="rekeys", sparse=True)
+        if self._ledgers.find_one({}, {"_id": 1}) is None:
+            for ledger in self.facts.distinct("ledger"):
+                self._ledgers.update_one({"_id": ledger}, {"$max": {"epoch": 1, "tail": 0}}, upsert=True)
 
     # -- what is there ---------------------------------------------------------------------------------------
 
     def head(self, ledger: str) -> Head:
-        found = self.facts.find_one(
-            {"ledger": ledger},
-            {"epoch": 1, "sequence": 1},
-            sort=[("epoch", DESCENDING), ("sequence", DESCENDING)],
-        )
-        return Head() if found is None else Head(found["epoch"], found["sequence"], found["_id"])
+        """The newest fact of a ledger; an empty head if there is none."""
+        known = self._ledgers.find_one({"_id": ledger})
+        if known is None:
+            return Head()
+        for epoch in range(known["epoch"], 0, -1):
+            tail_epoch, tail = position_of(known.get("tail", 0))
+            found = self._head_within(ledger, epoch, tail if tail_epoch == epoch else 0)
+            if found is not None:
+                return found
+        return Head()
+
+    def _head_within(self, ledger: str, epoch: int, hint: int) -> Head | None:
+        """Walks on from `hint`, a sequence that is probably close to the last, in bounded windows."""
+        query = {"ledger": ledger, "epoch": epoch}
+        if hint and self.facts.find_one({**query, "sequence": hint}, {"_id": 1}) is None:
+            hint = 0  # the hint outlived the facts (a restored disk): look from the beginning
+        last: Head | None = None
+        start = max(hint - 1, 0)
+        while True:
+            window = {"$gt": start, "$lte": start + WINDOW}
+            found = max(
+                self.facts.find({**query, "sequence": window}, {"sequence": 1}),
+                key=lambda document: document["sequence"],
+                default=None,
+            )
+            if found is None:
+                return last
+            start = found["sequence"]
+            last = Head(epoch, start, found["_id"])
 
     def ledgers(self) -> list[str]:
-        return sorted(self.facts.distinct("ledger"))
+        return sorted(found["_id"] for found in self._ledgers.find({}, {"_id": 1}))
+
+    def tails(self) -> dict[str, tuple[int, int]]:
+        """About how far each ledger reaches, in one small read; may lag behind by what was appended just now."""
+        return {found["_id"]: position_of(found.get("tail", 0)) for found in self._ledgers.find({})}
 
     def heads(self) -> dict[str, Head]:
         return {ledger: self.head(ledger) for ledger in self.ledgers()}
@@ -105,21 +142,38 @@ class LedgerStore:
 
     def _after(self, ledger: str, position: tuple[int, int], limit: int) -> list[Fact]:
         epoch, sequence = position
-        facts = self._page({"ledger": ledger, "epoch": epoch, "sequence": {"$gt": sequence}}, limit)
-        if len(facts) < limit:
-            later = self._page({"ledger": ledger, "epoch": {"$gt": epoch}}, limit - len(facts))
-            facts.extend(later)
-        return facts
+        facts = self._window(ledger, epoch, sequence, limit)
+        if facts or limit < 1:
+            return facts
+        known = self._ledgers.find_one({"_id": ledger})
+        for later in range(epoch + 1, (known["epoch"] if known else epoch) + 1):
+            facts = self._window(ledger, later, 0, limit)
+            if facts:
+                return facts
+        return []
 
-    def _page(self, query: Document, limit: int) -> list[Fact]:
-        cursor = self.facts.find(query).sort([("epoch", ASCENDING), ("sequence", ASCENDING)]).limit(limit)
-        return [fact_of(document) for document in cursor]
+    def _window(self, ledger: str, epoch: int, sequence: int, limit: int) -> list[Fact]:
+        """Sequences are without gaps, so the next `limit` facts are the next `limit` sequences."""
+        wanted = {"ledger": ledger, "epoch": epoch, "sequence": {"$gt": sequence, "$lte": sequence + limit}}
+        documents = sorted(self.facts.find(wanted), key=lambda document: document["sequence"])
+        return [fact_of(document) for document in documents]
 
-    def walk(self, ledger: str, start: tuple[int, int] = (1, 0), page: int = 512) -> Iterator[Fact]:
-        position = start
-        while facts := self.after(ledger, position, page):
-            yield from facts
-            position = facts[-1].header.position
+    def walk(self, ledger: str) -> Iterator[Document]:
+        """Every stored document of a ledger in the order of its places, gaps passed over; for proving it."""
+        known = self._ledgers.find_one({"_id": ledger})
+        if known is None:
+            return
+        tail_epoch, tail = position_of(known.get("tail", 0))
+        for epoch in range(1, known["epoch"] + 1):
+            start, until = 0, tail if epoch == tail_epoch else 0
+            while True:
+                window = {"$gt": start, "$lte": start + WINDOW}
+                found = self.facts.find({"ledger": ledger, "epoch": epoch, "sequence": window})
+                documents = sorted(found, key=lambda document: document["sequence"])
+                yield from documents
+                start += WINDOW
+                if not documents and start > until:
+                    break
 
     def newest(self, agency: str, service: str, aggregate: str) -> Fact | None:
         """The newest fact about an aggregate: what a command decides on."""
@@ -171,9 +225,30 @@ class LedgerStore:
         """One ordered, journaled insert. Raises what pymongo raises: the appender knows what each error means."""
         now = datetime.now(UTC)
         documents = [document_of(f, c, own=own, at=now) for f, c in zip(facts, commands, strict=True)]
+        self._list({(document["ledger"], document["epoch"]) for document in documents})
         self.facts.insert_many(documents, ordered=True)
+        self.note_tails(facts)
+
+    def _list(self, places: set[tuple[str, int]]) -> None:
+        """A ledger is listed, on disk, before its first fact is: so that no fact is ever overlooked."""
+        for ledger, epoch in places - self._listed:
+            self._ledgers.update_one({"_id": ledger}, {"$max": {"epoch": epoch, "tail": 0}}, upsert=True)
+            self._listed.add((ledger, epoch))
+
+    def note_tails(self, facts: Sequence[Fact]) -> None:
+        """These facts are committed: remembers how far their ledgers reach, without waiting for the disk."""
+        furthest: dict[str, tuple[int, int]] = {}
         for fact in facts:
-            self.mark_durable(str(fact.header.ledger), fact.header.position)
+            ledger, position = str(fact.header.ledger), fact.header.position
+            furthest[ledger] = max(position, furthest.get(ledger, position))
+        for ledger, position in furthest.items():
+            self.mark_durable(ledger, position)
+            self._tails.update_one({"_id": ledger}, {"$max": {"tail": number_of(position)}})
+
+    def rekeyings(self) -> list[Fact]:
+        """Every fact that gives a ledger a new key, in the order of its ledger."""
+        facts = [fact_of(document) for document in self.facts.find({"rekeys": True})]
+        return sorted(facts, key=lambda fact: (str(fact.header.ledger), fact.header.position))
 
     def barrier(self) -> None:
         """A journaled no-op: after it, everything read before is known to be on a majority's disk."""
@@ -195,6 +270,15 @@ class LedgerStore:
         return True
 
 
+def number_of(position: tuple[int, int]) -> int:
+    """(epoch, sequence) as one number that sorts like it."""
+    return position[0] << 40 | position[1]
+
+
+def position_of(number: int) -> tuple[int, int]:
+    return number >> 40, number & ((1 << 40) - 1)
+
+
 def document_of(fact: Fact, command: Command | None, *, own: bool, at: datetime) -> Document:
     header = fact.header
     document: Document = {
@@ -214,6 +298,8 @@ def document_of(fact: Fact, command: Command | None, *, own: bool, at: datetime)
         "own": own,
         "stored_at": at,
     }
+    if header.type == REKEYED:
+        document["rekeys"] = True
     if command is not None:
         document["command"] = command.as_document()
     if fact.trace is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.facts.fact import Fact
@@ -32,7 +32,8 @@ def verify_node(
     ledgers = sorted(store.ledgers(), key=lambda ledger: (not ledger.startswith(f"{ANCHOR}."), ledger))
     for ledger in ledgers:
         report = LedgerReport(ledger)
-        for document, fact in _documents(store, ledger):
+        for document in store.walk(ledger):
+            fact = fact_of(document)
             try:
                 report.head = check(fact, mesh=identity.mesh, head=report.head, book=book)
             except Trouble as trouble:
@@ -47,12 +48,6 @@ def verify_node(
         reports.append(report)
         progress(report)
     return reports
-
-
-def _documents(store: LedgerStore, ledger: str) -> Iterator[tuple[Document, Fact]]:
-    cursor = store.facts.find({"ledger": ledger}).sort([("epoch", 1), ("sequence", 1)])
-    for document in cursor:
-        yield document, fact_of(document)
 
 
 def _columns_that_differ(document: Document, fact: Fact) -> list[str]:
