@@ -10,6 +10,7 @@ needed: applications are built, not started.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -18,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
-from faststream.specification import AsyncAPI
 
 from deploy.node.loading import PAGES, Factory, load_service
 from shared.settings import SERVICES, Settings
@@ -52,8 +53,8 @@ def main() -> int:
 
 
 def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
-    """Path below docs/ and text of every document. An application without an HTTP API of its own (nothing in its
-    OpenAPI paths) has no OpenAPI document, one without `app.state.broker` no AsyncAPI document."""
+    """Path below docs/ and text of every document: what each service answers at `/openapi.json` (none when it has no
+    paths for other programs) and at `/asyncapi.json` (none when it does not answer there)."""
     with tempfile.TemporaryDirectory() as home:
         settings = defaults(Path(home))
         for name, create in factories.items():
@@ -62,10 +63,15 @@ def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
             openapi = app.openapi()
             if openapi.get("paths"):
                 yield f"openapi/{name}.json", text(openapi)
-            broker = getattr(app.state, "broker", None)
-            if broker is not None:
-                asyncapi = AsyncAPI(broker, title=app.title, version=app.version, schema_version="3.0.0")
-                yield f"asyncapi/{name}.json", text(json.loads(asyncapi.to_specification().to_json()))
+            answer = asyncio.run(get(app, "/asyncapi.json"))
+            if answer.is_success and "asyncapi" in (document := answer.json()):
+                yield f"asyncapi/{name}.json", text(document)
+
+
+async def get(app: FastAPI, path: str) -> httpx.Response:
+    """What the application answers, its lifespan not entered."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://node") as client:
+        return await client.get(path)
 
 
 def with_settings(guide: str) -> str:

@@ -41,18 +41,15 @@ def permissions(user: str) -> Permissions:
             f"$JS.API.CONSUMER.INFO.{stream}.{user}",
             f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{user}",
             f"$JS.ACK.{stream}.{user}.>",
+            # Single messages: a service whose store was put back looks for its own facts in the streams.
+            f"$JS.API.DIRECT.GET.{stream}",
+            f"$JS.API.DIRECT.GET.{stream}.>",
         ]
     if user == "mesh":
         publish += STREAMS.values()
         publish.append("$JS.API.INFO")
-        # The relay finds its position from the last message of each ledger.
         for stream in STREAMS:
-            publish += [
-                f"$JS.API.STREAM.INFO.{stream}",
-                f"$JS.API.STREAM.MSG.GET.{stream}",
-                f"$JS.API.DIRECT.GET.{stream}",
-                f"$JS.API.DIRECT.GET.{stream}.>",
-            ]
+            publish += [f"$JS.API.STREAM.INFO.{stream}", f"$JS.API.STREAM.MSG.GET.{stream}"]
     # An inbox of one's own: replies to one service cannot be read by another.
     return Permissions(tuple(publish), (NUDGES, f"_INBOX.{user}.>"))
 

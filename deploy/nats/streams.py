@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from shared.bus.subjects import NUDGE, STREAMS
+from shared.settings import SERVICES
 
-STREAMS: Mapping[str, str] = MappingProxyType(
-    {
-        "FACTS": "facts.>",
-        "PRIVATE": "private.>",
-        "CIRCLES": "circle.>",
-        "VERIFIED": "verified.>",
-    }
-)
-"""Stream name to the subjects that it captures. The first three hold what this node wrote, the last what other
-nodes wrote and the intake accepted."""
+__all__ = ["CONSUMERS", "NUDGES", "STREAMS"]
 
-CONSUMERS = ("registry", "matching", "metrics", "notifier", "mesh")
+CONSUMERS = SERVICES
 """Each of these services has one durable pull consumer of its own name on every stream."""
 
-NUDGES = "nudge.>"
+NUDGES = f"{NUDGE}.>"
 """Core subjects, stored nowhere: "something is new, look at the store"."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from fastapi import FastAPI
-from faststream.nats import JStream, NatsBroker, PullSub
 
 from deploy.api_documents import differing, documents, with_settings
 from shared.settings import Settings
@@ -14,21 +13,15 @@ from shared.settings import Settings
 
 def registry(settings: Settings) -> FastAPI:
     app = FastAPI(title="Registry", version="1")
-    broker = NatsBroker(settings.nats_url or "")
-
-    @broker.subscriber(
-        "facts.>",
-        durable="registry",
-        stream=JStream("FACTS", declare=False),
-        pull_sub=PullSub(batch_size=9, batch=True),
-    )
-    async def fold(facts: list[bytes]) -> None: ...
 
     @app.get("/v1/pilots")
     def pilots() -> list[str]:
         return []
 
-    app.state.broker = broker
+    @app.get("/asyncapi.json", include_in_schema=False)
+    def asyncapi() -> dict[str, object]:
+        return {"asyncapi": "3.0.0", "channels": {"facts.>": {"address": "facts.>"}}}
+
     return app
 
 

@@ -177,13 +177,30 @@ def test_services_nudge_each_other(settings: Settings) -> None:
 def test_the_relay_finds_its_position_in_the_stream(settings: Settings) -> None:
     async def look(connection: Client) -> None:
         js = connection.jetstream()
-        for number in range(3):
-            await js.publish("facts.wfp.registry.pilot.registered", str(number).encode(), stream="FACTS")
+        await publish_three(connection)
         last = await js.get_last_msg("FACTS", "facts.wfp.registry.>")
         assert (last.data, last.seq) == (b"2", 3)
         assert (await js.stream_info("FACTS")).state.messages == 3
 
     run(settings, "mesh", look)
+
+
+@pytest.mark.parametrize("service", CONSUMERS)
+def test_a_service_looks_up_its_own_facts_in_the_streams(settings: Settings, service: str) -> None:
+    async def look(connection: Client) -> None:
+        js = connection.jetstream()
+        last = await js.get_last_msg("FACTS", "facts.wfp.registry.>", direct=True)
+        assert (last.data, last.seq) == (b"2", 3)
+        second = await js.get_msg("FACTS", seq=2, subject="facts.wfp.registry.>", direct=True, next=True)
+        assert second.data == b"1"
+
+    run(settings, "mesh", publish_three)
+    run(settings, service, look)
+
+
+async def publish_three(connection: Client) -> None:
+    for number in range(3):
+        await connection.jetstream().publish(one_of("facts.>"), str(number).encode(), stream="FACTS")
 
 
 def test_the_system_account_sees_no_fact(settings: Settings) -> None:
