@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from services.matching.model import Need
 from services.matching.outcome import Cover, Reason, Status, Uncovered
-from services.matching.phrases import agency_name, amount, both, code_name, listed, need_name
+from services.matching.phrases import added, agency_name, amount, both, code_name, listed, mid_sentence, need_name
 from services.matching.plan import Plan
 from services.matching.priority import Priority
 from services.matching.problem import Problem, barring_rule
@@ -91,7 +91,7 @@ def notes_of(problem: Problem, plan: Plan) -> tuple[Reason, ...]:
     if not plan.solution.proven:
         text = both(
             "The search ended at its work limit: the bound says how much better another team could be at most.",
-            "La recherche s’est arrêtée à sa limite de travail : la borne dit de combien une autre équipe ferait mieux.",
+            "La recherche s’est arrêtée à sa limite : la borne dit de combien une autre équipe ferait mieux au plus.",
         )
         notes.append(Reason("work_limit", text))
     return tuple(notes)
@@ -102,11 +102,8 @@ def _who(problem: Problem, plan: Plan, status: Status, uncovered: Sequence[Uncov
     if status == "nothing_to_match":
         return both("{lead} leads and asks for no help.", "{lead} dirige et ne demande pas d’aide.", lead=lead)
     if status == "no_meaningful_partner":
-        missing = [
-            need_of(problem, one.need)
-            for one in uncovered
-            if problem.world.code(need_of(problem, one.need).code).matchable
-        ]
+        open_needs = [need_of(problem, one.need) for one in uncovered]
+        missing = [need for need in open_needs if problem.world.code(need.code).matchable]
         names = listed([need_name(problem.world, need) for need in missing or problem.needs])
         return both(
             "No meaningful partner found: {needs}.",
@@ -142,8 +139,8 @@ def _things(problem: Problem, covers: Sequence[Cover]) -> dict[str, str]:
     said = []
     for needs in by_place.values():
         names = [*(code_name(problem.world, need.code) for need in needs[:-1]), need_name(problem.world, needs[-1])]
-        said.append(listed(names))
-    return listed(said) if said else {}
+        said.append(added(names))
+    return added(said) if said else {}
 
 
 def _how_much(problem: Problem, plan: Plan, status: Status) -> dict[str, str]:
@@ -195,7 +192,7 @@ def _how_urgent(priority: Priority) -> dict[str, str]:
             **values,
         )
     fact: Mapping[str, str] = carrying.reasons[0]["text"]
-    values["fact"] = {language: text.rstrip(".") for language, text in fact.items()}
+    values["fact"] = {language: mid_sentence(text.rstrip(".")) for language, text in fact.items()}
     return both("Its priority is {fifths} of 5: {fact}.", "Sa priorité est de {fifths} sur 5 : {fact}.", **values)
 
 

@@ -77,7 +77,8 @@ def uncovered_needs(problem: Problem, plan: Plan) -> tuple[Uncovered, ...]:
         share = plan.units[at] / problem.instance.demands[at].quantity
         if share < 1:
             why = _why(problem, plan, at)
-            result.append(Uncovered(need.id, need.essential, share, why, _suggestions(problem, at)))
+            suggestions = tuple(one for one in _suggestions(problem, at) if one != why)
+            result.append(Uncovered(need.id, need.essential, share, why, suggestions))
     result.sort(key=lambda one: (not one.essential, one.need))
     for need in sorted(problem.pilot.needs, key=lambda one: one.id):
         if not need.already_met and not problem.world.code(need.code).matchable:
@@ -202,12 +203,12 @@ def _barred(problem: Problem, agencies: list[str]) -> Reason:
     return Reason("all_barred", texts, {"agencies": agencies})
 
 
-def _suggestions(problem: Problem, at: int) -> tuple[Reason, ...]:
+def _suggestions(problem: Problem, at: int) -> list[Reason]:
     need = problem.needs[at]
     result = _siblings(problem, need)
     if not problem.suits[at]:
         result += [said_refusal(problem, need, one) for one in nearest_refusals(problem, need)[:MOST_NEAR]]
-    return tuple(result)
+    return result
 
 
 def _siblings(problem: Problem, need: Need) -> list[Reason]:

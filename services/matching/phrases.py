@@ -47,9 +47,10 @@ def place_name(world: World, iso3: str) -> dict[str, str]:
 
 
 def code_name(world: World, code: str) -> dict[str, str]:
-    """The code's label as it stands inside a sentence; acronyms keep their capitals."""
+    """The code's label as it stands inside a sentence; acronyms keep their capitals, French sets it in guillemets."""
     label = world.code(code).label or {"en": code}
-    return {language: _inside(in_language(label, language)) for language in LANGUAGES}
+    words = {language: _inside(in_language(label, language)) for language in LANGUAGES}
+    return {**words, "fr": f"«\u00a0{words['fr']}\u00a0»"}
 
 
 def need_name(world: World, need: Need) -> dict[str, str]:
@@ -77,6 +78,19 @@ def amount(thousandths: int) -> dict[str, str]:
     """`2` or `1.5`; French writes a comma."""
     digits = f"{thousandths / 1000:.3f}".rstrip("0").rstrip(".")
     return {"en": digits, "fr": digits.replace(".", ",")}
+
+
+def added(texts: Sequence[Text]) -> dict[str, str]:
+    """Like `listed`; where names hold an "and" of their own, they are joined by "plus"."""
+    result = listed(texts)
+    if any(_AND["en"] in in_language(text, "en") for text in texts):
+        result["en"] = ", plus ".join(in_language(text, "en") for text in texts)
+    return result
+
+
+def mid_sentence(text: str) -> str:
+    """A sentence after a colon: its first word loses its capital unless it is a name."""
+    return text[:1].lower() + text[1:] if text.startswith(("In ", "For ")) else text
 
 
 def _inside(label: str) -> str:

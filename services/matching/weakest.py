@@ -26,8 +26,8 @@ def weakest_point(problem: Problem, plan: Plan, uncovered: Sequence[Uncovered], 
         names = listed([need_name(problem.world, need_of(problem, one.need)) for one in essential])
         return _weakest(
             "essential_uncovered",
-            "that the pilot cannot do without {needs} and nobody in the team covers that in full",
-            "que le pilote ne peut se passer de {needs} et que l’équipe ne le couvre pas entièrement",
+            "that the team does not cover in full what the pilot cannot do without: {needs}",
+            "que l’équipe ne couvre pas entièrement ce dont le pilote ne peut se passer : {needs}",
             needs=names,
             about={"needs": [one.need for one in essential]},
         )
@@ -39,8 +39,8 @@ def weakest_point(problem: Problem, plan: Plan, uncovered: Sequence[Uncovered], 
         names = listed([need_name(problem.world, need_of(problem, one.need)) for one in missing])
         return _weakest(
             "uncovered",
-            "that {needs} is not covered in full",
-            "que {needs} n’est pas entièrement couvert",
+            "that the team does not cover {needs} in full",
+            "que l’équipe ne couvre pas entièrement {needs}",
             needs=names,
             about={"needs": [one.need for one in missing]},
         )

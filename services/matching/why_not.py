@@ -11,7 +11,7 @@ from typing import Any
 from services.matching.candidates import NEARNESS, Refusal
 from services.matching.gaps import said_barring, said_refusal
 from services.matching.outcome import Reason
-from services.matching.phrases import agency_name, both, code_name, listed, need_name
+from services.matching.phrases import agency_name, both, code_name, listed, need_name, percent
 from services.matching.plan import Plan, suit_of
 from services.matching.problem import Problem, barring_rule, substitutes_of
 from services.matching.solver import Solution, Solver
@@ -153,23 +153,28 @@ def _better_candidate(problem: Problem, plan: Plan, agency: str, at: int) -> Rea
     offers = [offer for offer in problem.instance.demands[at].offers if offer.agency == number]
     own = suit_of(problem, at, problem.capabilities[offers[0].capability])
     preferred = plan.covering(need.id)
-    values: dict[str, object] = {
-        "need": need_name(problem.world, need),
-        "own": fifths(own.fit / PER_MILLE),
-        "own_digits": own.fit,
-    }
+    values: dict[str, object] = {"need": need_name(problem.world, need)}
     about: dict[str, Any] = {"need": need.id, "fit": own.fit / PER_MILLE}
     if not preferred:
         en = "For {need} nobody was added: one more member costs more effort than it brings, or the team is full."
         fr = "Pour {need}, personne n’a été ajouté : un membre de plus coûterait plus, ou l’équipe est pleine."
         return Reason("nobody_added", both(en, fr, **values), about)
     other, cover = preferred[0]
-    values |= {"other": agency_name(problem.world, other), "theirs": fifths(cover.fit / PER_MILLE)}
+    theirs, mine = _told_apart(cover.fit, own.fit)
+    values |= {"other": agency_name(problem.world, other), "theirs": theirs, "own": mine}
     about |= {"preferred": other, "preferred_fit": cover.fit / PER_MILLE}
     if cover.fit > own.fit:
-        en = "For {need}, {other} fits better ({theirs} of 5 beside {own} of 5)."
-        fr = "Pour {need}, {other} convient mieux ({theirs} sur 5 contre {own} sur 5)."
+        en = "For {need}, {other} fits better ({theirs} beside {own})."
+        fr = "Pour {need}, {other} convient mieux ({theirs} contre {own})."
         return Reason("fits_better", both(en, fr, **values), about)
     en = "For {need}, {other} is in the team already and one agency is enough."
     fr = "Pour {need}, {other} est déjà dans l’équipe et une agence suffit."
     return Reason("enough_already", both(en, fr, **values), about)
+
+
+def _told_apart(better: int, worse: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Two fits in fifths, or in per cent where fifths would not show the difference."""
+    one, other = fifths(better / PER_MILLE), fifths(worse / PER_MILLE)
+    if one != other:
+        return both("{n} of 5", "{n} sur 5", n=one), both("{n} of 5", "{n} sur 5", n=other)
+    return percent(better / PER_MILLE), percent(worse / PER_MILLE)
