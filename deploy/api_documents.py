@@ -54,7 +54,7 @@ def main() -> int:
 
 def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
     """Path below docs/ and text of every document: what each service answers at `/openapi.json` (none when it has no
-    paths for other programs) and at `/asyncapi.json` (none when it does not answer there)."""
+    paths for other programs) and at `/asyncapi.json` (none when it has no `app.state.broker`)."""
     with tempfile.TemporaryDirectory() as home:
         settings = defaults(Path(home))
         for name, create in factories.items():
@@ -63,15 +63,16 @@ def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
             openapi = app.openapi()
             if openapi.get("paths"):
                 yield f"openapi/{name}.json", text(openapi)
-            answer = asyncio.run(get(app, "/asyncapi.json"))
-            if answer.is_success and "asyncapi" in (document := answer.json()):
-                yield f"asyncapi/{name}.json", text(document)
+            if hasattr(app.state, "broker"):
+                yield f"asyncapi/{name}.json", text(asyncio.run(get(app, "/asyncapi.json")))
 
 
-async def get(app: FastAPI, path: str) -> httpx.Response:
-    """What the application answers, its lifespan not entered."""
+async def get(app: FastAPI, path: str) -> dict[str, Any]:
+    """The document that the application answers with, its lifespan not entered."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://node") as client:
-        return await client.get(path)
+        answer = await client.get(path)
+        document: dict[str, Any] = answer.raise_for_status().json()
+        return document
 
 
 def with_settings(guide: str) -> str:

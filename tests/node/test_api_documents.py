@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from fastapi import FastAPI
+from faststream.nats import NatsBroker
 
 from deploy.api_documents import differing, documents, with_settings
 from shared.settings import Settings
@@ -13,6 +14,7 @@ from shared.settings import Settings
 
 def registry(settings: Settings) -> FastAPI:
     app = FastAPI(title="Registry", version="1")
+    app.state.broker = NatsBroker(settings.nats_url or "")
 
     @app.get("/v1/pilots")
     def pilots() -> list[str]:
