@@ -1,11 +1,16 @@
-"""The `pilotmesh` command."""
+"""The `pilotmesh` command.
+
+Exit status: 0 done; 1 the node refused, or what was to be proven or checked is not so; 2 called wrongly, or a file
+cannot be read; 3 the node gives no answer. What a program would read comes with `--json` on stdout.
+"""
 
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from deploy.cli import hosting, operating, proof, records
+from deploy.cli.speaking import console, errors
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
 from shared.settings import Settings
@@ -15,8 +20,6 @@ main = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-console = Console()
-errors = Console(stderr=True)
 
 
 @main.callback()
@@ -30,7 +33,7 @@ def up() -> None:
     try:
         run_node(Settings(), on_ready=announce)
     except NodeError as error:
-        errors.print(f"[bold red]The node did not start:[/] {escape(str(error))}", highlight=False)
+        errors.print(f"[bold red]The node did not start:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
     console.print("The node has stopped.")
 
@@ -38,3 +41,14 @@ def up() -> None:
 def announce(settings: Settings) -> None:
     """Says where the node answers."""
     console.print(f"The node answers at [bold]{settings.url}[/], its data is in {settings.home}. Ctrl-C stops it.")
+
+
+main.command()(operating.status)
+main.command()(proof.verify)
+main.command()(operating.rebuild)
+main.command("sign-in-link")(hosting.sign_in_link)
+main.add_typer(records.pilot, name="pilot")
+main.add_typer(records.capability, name="capability")
+main.add_typer(operating.ledger, name="ledger")
+main.add_typer(hosting.agency, name="agency")
+main.add_typer(hosting.actor, name="actor")
