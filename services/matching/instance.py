@@ -103,9 +103,14 @@ class Instance:
         return (team & self.un_entities).bit_count() >= self.least_un
 
     def points(self, scaled: int) -> tuple[int, float]:
-        """An objective value taken apart: essential needs fully covered, and points of coverage less costs."""
-        essential, rest = divmod(scaled + self.essential_bonus // 2, self.essential_bonus)
-        return essential, (rest - self.essential_bonus // 2) / self.scale
+        """An objective value taken apart: essential needs fully covered, and points of coverage less costs.
+
+        Points lie between minus all costs and all worths, so the bonus (one more than both) tells them apart; of a
+        bound the pair is a bound in the same sense, essential needs first.
+        """
+        costs = self.scale * sum(self.costs)
+        essential, rest = divmod(scaled + costs, self.essential_bonus)
+        return essential, (rest - costs) / self.scale
 
 
 def members_of(mask: int) -> tuple[int, ...]:
