@@ -8,7 +8,7 @@ from shared.facts.fact import Fact
 from shared.facts.names import LedgerName
 from shared.facts.verify import Head
 from shared.ledger.documents import Rows
-from shared.ledger.rows import Key, Row
+from shared.ledger.rows import FORMAT, Key, Row
 from shared.telemetry import counter, span
 
 Touched = Callable[[Mapping[Key, Row], Sequence[Fact]], None]
@@ -25,7 +25,7 @@ class RowsFold:
         self, name: str, version: int, rows: Rows, services: Iterable[str], touched: Touched | None = None
     ) -> None:
         self.name = name
-        self.version = version
+        self.version = version * 1000 + FORMAT
         self.rows = rows
         self._services = frozenset(services)
         self._touched = touched

@@ -18,6 +18,8 @@ from shared.facts.fact import LARGEST_NUMBER, Fact, Unreadable, read_state
 from shared.facts.verify import REDACTED
 
 WITHDRAWN = "withdrawn"
+FORMAT = 2
+"""Grows when rows keep something else than before: every service then folds its rows again at its start."""
 
 
 @dataclass(frozen=True, slots=True)
