@@ -26,6 +26,8 @@ ROUNDS = 40
 FIRST_STEP = 0.5
 LATER_STEP = 0.1
 STEP_FACTOR = 0.88
+PATIENCE = 8
+"""Rounds without a lower bound after which the search for prices ends."""
 LOWEST = -2.0
 """How far below the bonus of an essential need its price may go, in worths of its best offer."""
 
@@ -104,26 +106,35 @@ class Pricing:
                 mine.append((offer.fit * unit, units))
         return sum(given.values())
 
-    def lower(self, root: int, candidates: tuple[int, ...], places: int, enough: Callable[[int, int], bool]) -> Bound:
+    def lower(
+        self, root: int, candidates: tuple[int, ...], places: int, try_team: Callable[[int], int | None]
+    ) -> Bound:
         """The lowest bound found for teams that add one or more of `candidates` to `root`.
 
-        `enough` is called with each round's bound and most promising team; True ends the search for prices.
+        `try_team` is given each round's most promising team and answers the best objective so far, or None. What
+        cannot beat it is left out: agencies with which no team can, and further rounds once the bound itself cannot.
         """
         step, best, lowest, kept = self._step, None, 0, self._heights
-        heights = list(self._heights)
+        heights, idle = list(self._heights), 0
         for _ in range(ROUNDS):
             prices = [
                 max(0, lift + round(height * span))
                 for lift, height, span in zip(self._lift, heights, self._span, strict=True)
             ]
             bound = self._bound(prices, root, candidates)
-            order = bound.order()
-            chosen = self._chosen(bound, order, places)
-            total = bound.fixed + (sum(bound.terms[one] for one in chosen) or bound.terms[order[0]])
+            chosen, sure = self._chosen(bound, places)
+            total = bound.fixed + (sure or max(bound.terms.values()))
+            goal = try_team(root | mask_of(chosen))
+            idle += 1
             if best is None or total < lowest:
-                best, lowest, kept = bound, total, list(heights)
-            if enough(total, root | mask_of(chosen)):
+                best, lowest, kept, idle = bound, total, list(heights), 0
+            if idle >= PATIENCE or (goal is not None and total <= goal):
                 break
+            if goal is not None:
+                able = self._able(bound, chosen, sure, places, goal)
+                if len(able) < len(candidates):
+                    candidates = able
+                    best = Bound(best.fixed, {agency: best.terms[agency] for agency in able})
             used = self._used(prices, [*members_of(root), *chosen])
             for need, demand in enumerate(self.instance.demands):
                 slack = (demand.quantity - used[need]) / demand.quantity
@@ -133,6 +144,18 @@ class Pricing:
         assert best is not None  # there is at least one round
         self._heights, self._step = kept, LATER_STEP
         return best
+
+    def _able(self, bound: Bound, chosen: list[int], sure: int, places: int, goal: int) -> tuple[int, ...]:
+        """The candidates with which a team may still exceed `goal`: the best others stand beside each."""
+        instance = self.instance
+        un_terms = [bound.terms[agency] for agency in chosen if instance.un_entities >> agency & 1]
+        crowded = min(un_terms) if un_terms and len(un_terms) >= places else 0
+        return tuple(
+            agency
+            for agency, term in bound.terms.items()
+            if agency in chosen
+            or bound.fixed + sure + term - (crowded if instance.un_entities >> agency & 1 else 0) > goal
+        )
 
     def _bound(self, prices: list[int], root: int, candidates: tuple[int, ...]) -> Bound:
         instance = self.instance
@@ -152,14 +175,20 @@ class Pricing:
                 total += gain * units
         return total
 
-    def _chosen(self, bound: Bound, order: tuple[int, ...], places: int) -> list[int]:
+    def _chosen(self, bound: Bound, places: int) -> tuple[list[int], int]:
+        """The agencies with the largest terms above 0 for whom there is room, and the sum of their terms."""
         chosen = []
-        for agency in order:
+        total = 0
+        for agency in bound.order():
             un_entity = self.instance.un_entities >> agency & 1
-            if bound.terms[agency] > 0 and (places > 0 or not un_entity):
+            term = bound.terms[agency]
+            if term <= 0:
+                break
+            if places > 0 or not un_entity:
                 chosen.append(agency)
+                total += term
                 places -= un_entity
-        return chosen
+        return chosen, total
 
     def _used(self, prices: list[int], agencies: list[int]) -> list[int]:
         used = [0] * len(self.instance.demands)

@@ -160,23 +160,23 @@ class _Search:
         """Finds prices, and where they alone do not prove the best team found, searches what they leave open."""
         places = max(0, self.limit - self._un_count(self.root))
         every, value, essential = self.pricings
-        bound = every.lower(self.root, self.candidates, places, self._proves)
+        bound = every.lower(self.root, self.candidates, places, self._try)
         self.order = bound.order()
         first = Ahead(self.instance, self.order, bound.terms)
-        if self.best is not None and bound.fixed + first.more(0, places) <= self.best[0]:
+        if self.best is not None and (not self.order or bound.fixed + first.more(0, places) <= self.best[0]):
             return
-        apart = [one.lower(self.root, self.candidates, places, self._goes_on) for one in (value, essential)]
+        apart = [one.lower(self.root, self.order, places, self._try_only) for one in (value, essential)]
         self.bounds = (bound, *apart)
         self.ahead = (first, *(Ahead(self.instance, self.order, one.terms) for one in apart))
         self._branch(self.root, tuple(one.fixed for one in self.bounds), 0, places)
 
-    def _proves(self, bound: int, team: int) -> bool:
+    def _try(self, team: int) -> int | None:
         self._consider(team)
-        return self.best is not None and bound <= self.best[0]
+        return None if self.best is None else self.best[0]
 
-    def _goes_on(self, _bound: int, team: int) -> bool:
+    def _try_only(self, team: int) -> None:
+        """For bounds on a part of the objective, which say nothing about the whole of it."""
         self._consider(team)
-        return False
 
     def _branch(self, team: int, fixed: tuple[int, ...], start: int, places: int) -> None:
         """Tries all teams that add to `team` one or more of the candidates from `start` on in the bounds' order.
