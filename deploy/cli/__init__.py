@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from deploy.cli import hosting, operating, proof, records
+from deploy.cli import hosting, operating, proof, proposals, records, results, watching
 from deploy.cli.speaking import console, errors
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
@@ -45,6 +45,10 @@ def announce(settings: Settings) -> None:
 
 main.command()(operating.status)
 main.command()(proof.verify)
+main.command()(proposals.proposals)
+main.command()(proposals.respond)
+main.command()(results.observe)
+main.command()(watching.watch)
 main.command()(operating.rebuild)
 main.command("sign-in-link")(hosting.sign_in_link)
 main.add_typer(records.pilot, name="pilot")

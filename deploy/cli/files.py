@@ -29,9 +29,9 @@ class Entry:
     def where(self, name: str) -> str:
         """`file:line: field`, the line being that of the field or of what holds it."""
         path = join(self.at, name)
-        shown = path or "the whole"
         line = self._line(path)
-        return f"{self.file}:{line}: {shown}" if line else f"{self.file}: {shown}"
+        place = f"{self.file}:{line}" if line else str(self.file)
+        return f"{place}: {path}" if path else place
 
     def _line(self, path: str) -> int | None:
         while path not in self.lines:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -122,7 +123,7 @@ def tell_json(document: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    drawn = Table(*columns, title=title or None, title_justify="left", header_style="bold", expand=False)
+    drawn = Table(*columns, title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
     for row in rows:
         drawn.add_row(*(escape(cell) for cell in row))
     return drawn

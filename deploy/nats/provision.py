@@ -47,6 +47,33 @@ async def provision(settings: Settings, *, patience_seconds: float = 10) -> list
         await connection.close()
 
 
+async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list[str]:
+    """What `provision` would change, one line each; changes nothing itself. Raises as `provision` does."""
+    connection = await connect(settings, PROVISIONER, patience_seconds=patience_seconds)
+    try:
+        js = connection.jetstream(timeout=patience_seconds)
+        found: list[str] = []
+        for name, subject in STREAMS.items():
+            try:
+                stream = (await js.stream_info(name)).config
+            except NotFoundError:
+                found.append(f"stream {name} is missing")
+                continue
+            wrong = _differences(stream_config(settings, name, subject), stream, ignore={"num_replicas"})
+            found += [f"stream {name}: {', '.join(wrong)} not as provisioned"] if wrong else []
+            for service in CONSUMERS:
+                try:
+                    consumer = (await js.consumer_info(name, service)).config
+                except NotFoundError:
+                    found.append(f"consumer {name}/{service} is missing")
+                    continue
+                wrong = _differences(consumer_config(service), consumer, ignore=set())
+                found += [f"consumer {name}/{service}: {', '.join(wrong)} not as provisioned"] if wrong else []
+        return found
+    finally:
+        await connection.close()
+
+
 async def connect(settings: Settings, service: str, *, patience_seconds: float = 10) -> Client:
     """A connection to the node's NATS as `service`, with that user's own inbox."""
     user, password = settings.nats_login(service)
