@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the node listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the node listens on.")
     public_url: str | None = Field(None, description="How people and other nodes reach this node, if not host:port.")
+    api_url: str | None = Field(None, description="Where the pages reach this node's API, if not host:port.")
 
     mongodb_uri: str | None = Field(None, description="MongoDB to use; without it an embedded server is started.")
     nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")

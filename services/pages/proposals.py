@@ -1,0 +1,126 @@
+"""The page of a proposal: why these agencies, what is not covered, who has answered, what the visitor may say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from services.pages.next_steps import invitation_of, member_of
+from services.pages.node import if_there
+from services.pages.show import Show
+from services.pages.visitor import Person, Visiting, Visitor
+
+router = APIRouter(include_in_schema=False)
+
+Record = Mapping[str, Any]
+
+CONFIDENCES = ("confirmed", "likely", "to_be_asked")
+ANSWERABLE = ("invited", "interest")
+GIVEN = ("accepted", "conditional")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A proposal with the pilot it is about, as far as the visitor may see that."""
+
+    proposal: Record
+    pilot: Record
+    etag: str | None
+
+    @property
+    def id(self) -> str:
+        return str(self.proposal.get("id"))
+
+    @property
+    def lead(self) -> str:
+        return str(self.proposal.get("lead") or self.pilot.get("lead_agency") or self.proposal.get("agency"))
+
+    @property
+    def needs(self) -> dict[str, Record]:
+        return {str(need.get("id")): need for need in self.pilot.get("needs") or () if isinstance(need, dict)}
+
+    def need_name(self, show: Show, need_id: Any) -> str:
+        """What a need of the pilot is called; its id where the pilot's record is closed to the visitor."""
+        need = self.needs.get(str(need_id))
+        if need is None:
+            return str(need_id)
+        name = show.plain(need.get("words")) if need.get("code") == "other" else show.code(need.get("code"))
+        return f"{name} ({show.place(need['country'])})" if need.get("country") else name
+
+    def brings(self, show: Show, agency: str) -> str:
+        covers = (member_of(self.proposal, agency) or {}).get("covers") or ()
+        return show.listed(self.need_name(show, cover.get("need")) for cover in covers) if covers else ""
+
+
+async def seen_by(visitor: Visitor, proposal_id: UUID) -> Seen:
+    """Raises `Refusal` (404) where there is no such proposal, or none that the visitor may see."""
+    proposal, etag = await visitor.node.read(f"/matching/v1/proposals/{proposal_id}")
+    pilot: Record = await if_there(visitor.node.get(f"/registry/v1/pilots/{proposal.get('pilot')}"), {})
+    return Seen(proposal, pilot, etag)
+
+
+def sentences(show: Show, proposal: Record) -> tuple[list[str], str]:
+    """The explanation in the visitor's language, or in the one it was written in, and which that is."""
+    told = proposal.get("sentences") or proposal.get("explanation") or {}
+    if not isinstance(told, Mapping) or not told:
+        return [], show.language
+    language = show.language if show.language in told else next(iter(told))
+    said = told[language]
+    return ([said] if isinstance(said, str) else [str(one) for one in said]), str(language)
+
+
+def acts_open_to(seen: Seen, person: Person) -> list[str]:
+    """What this person's buttons are. The API decides whether it is so; this leaves out what it would refuse."""
+    proposal, own = seen.proposal, invitation_of(seen.proposal, person.agency) or {}
+    acts: list[str] = []
+    if proposal.get("status") == "open" and own.get("status") in ANSWERABLE:
+        if person.has("approver"):
+            acts += ["accept", "conditions", "decline"]
+        if person.has("officer", "coordinator", "approver"):
+            acts.append("interest")
+    if own.get("status") in GIVEN and proposal.get("status") in ("open", "formed") and person.has("approver"):
+        acts.append("withdraw")
+    if proposal.get("status") == "open" and own and person.has("officer", "coordinator", "approver"):
+        acts.append("ask")
+    if seen.lead == person.agency:
+        if proposal.get("status") == "draft" and person.has("coordinator", "approver"):
+            acts.append("release")
+        if proposal.get("status") == "open" and person.has("approver"):
+            acts.append("form")
+    return acts
+
+
+@router.get("/proposals/{proposal_id}")
+async def one_proposal(visitor: Visiting, proposal_id: UUID, said: str = "") -> Response:
+    person = visitor.person
+    seen = await seen_by(visitor, proposal_id)
+    lines, tongue = sentences(visitor.show, seen.proposal)
+    mine = invitation_of(seen.proposal, person.agency)
+    return visitor.page(
+        "proposal.html",
+        seen=seen,
+        proposal=seen.proposal,
+        pilot=seen.pilot,
+        lines=lines,
+        tongue=tongue,
+        acts=acts_open_to(seen, person),
+        mine=mine,
+        asked=bool(mine) and (mine or {}).get("status") in ANSWERABLE and seen.proposal.get("status") == "open",
+        leads=seen.lead == person.agency,
+        said=said if said in SAID else "",
+        invitations={one.get("agency"): one for one in seen.proposal.get("invitations") or ()},
+        questions=_questions(seen.proposal),
+        may_reply=seen.lead == person.agency and person.has("officer", "coordinator", "approver"),
+    )
+
+
+SAID = ("accept", "conditions", "decline", "interest", "withdraw", "ask", "reply", "release", "form")
+
+
+def _questions(proposal: Record) -> Sequence[Record]:
+    return [one for one in proposal.get("questions") or () if isinstance(one, dict)]
