@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from deploy.cli import hosting, operating, proof, proposals, records, results, watching
+from deploy.cli import doctor, hosting, operating, proof, proposals, records, results, watching
 from deploy.cli.speaking import console, errors
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
@@ -44,6 +44,7 @@ def announce(settings: Settings) -> None:
 
 
 main.command()(operating.status)
+main.command()(doctor.doctor)
 main.command()(proof.verify)
 main.command()(proposals.proposals)
 main.command()(proposals.respond)

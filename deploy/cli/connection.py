@@ -82,15 +82,18 @@ class Connection:
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """The answer, if it is one of success."""
+        return self.accepted(self.reach(method, path, **request))
+
+    def reach(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """The answer, whatever it says. Raises `Unreachable` when none comes."""
         import httpx  # noqa: PLC0415 (as above)
 
         if request.get("params"):
             request["params"] = {name: value for name, value in request["params"].items() if value is not None}
         try:
-            answer = self.client.request(method, path, **request)
+            return self.client.request(method, path, **request)
         except httpx.TransportError as error:
             raise self.unreachable(error) from error
-        return self.accepted(answer)
 
     def accepted(self, answer: httpx.Response) -> httpx.Response:
         """The same, unless it is a refusal."""

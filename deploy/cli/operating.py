@@ -29,8 +29,7 @@ def status(url: Url = None, who: As = None, as_json: Json = False) -> None:
 
 def readiness(node: Connection) -> dict[str, Any]:
     """What `/readyz` says of every part; a part that is not ready is an answer as well, not a failure."""
-    answer = node.client.get("/readyz")
-    told: dict[str, Any] = answer.json()
+    told: dict[str, Any] = node.reach("GET", "/readyz").json()
     return told
 
 
