@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from math import ceil, floor
 from typing import NamedTuple
 
 from services.metrics.intervals import Gaps
-from services.metrics.tables import Cell, Equation, Structure, Unknown
+from services.metrics.tables import Cell, Change, Equation, Unknown
 from shared.vocabulary.dimensions import TOTAL
 
 
 class Need(NamedTuple):
-    """An unknown must be able, for all that an outsider knows, to be as low as `low` and as high as `high`."""
+    """Between `low` and `high` an unknown must be uncertain, for all that an outsider knows, by `width` or more."""
 
     unknown: Unknown
     low: int
     high: int
+    width: int
 
 
 class Audit:
-    """Solves what an outsider could solve who has every equation of `structures` and the numbers in `out`."""
+    """Solves what an outsider could solve who has all the equations and the numbers in `out`."""
 
-    def __init__(self, structures: Iterable[Structure], out: Set[Unknown]) -> None:
+    def __init__(self, equations: Iterable[Equation], out: Set[Unknown]) -> None:
         self.out = out
         self._around: dict[Unknown, list[Equation]] = {}
-        self._rank: dict[Unknown, int] = {}
-        equations: set[Equation] = set()
-        for each in structures:
-            equations |= each.equations
         # The order decides nothing but which of several equally good patterns is found: always the same.
         for equation in sorted(equations, key=lambda e: sorted((repr(unknown), sign) for unknown, sign in e)):
             for unknown, _ in equation:
                 self._around.setdefault(unknown, []).append(equation)
-        for position, unknown in enumerate(sorted(self._around, key=lambda u: (worth(u), repr(u)), reverse=True)):
-            self._rank[unknown] = position
+        ordered = sorted(self._around, key=lambda u: (worth(u), repr(u)), reverse=True)
+        self._rank = {unknown: position for position, unknown in enumerate(ordered)}
         self._solved: tuple[frozenset[Unknown], dict[Unknown, Gaps[Unknown]]] = (frozenset(), {})
 
     def attainable(self, needs: Iterable[Need]) -> list[Need]:
@@ -44,21 +41,14 @@ class Audit:
         is not narrowed further.
         """
         found = []
-        for need in sorted(needs, key=lambda need: (self._rank.get(need.unknown, -1), need)):
+        for need in sorted(needs, key=lambda need: (self._rank.get(need.unknown, -1), repr(need.unknown))):
             low, high = self._range(need, frozenset())
-            found.append(Need(need.unknown, low, high))
+            found.append(Need(need.unknown, low, high, min(need.width, high - low)))
         return found
-
-    def pinned(self, unknowns: Iterable[Unknown], shown: Set[Unknown]) -> bool:
-        """Whether each of the numbers is shown or can be worked out exactly."""
-        return all(
-            unknown in shown or unknown in self.out or self._range(_either_way(unknown), shown) == (unknown.value,) * 2
-            for unknown in unknowns
-        )
 
     def meets(self, need: Need, shown: Set[Unknown]) -> bool:
         low, high = self._range(need, shown)
-        return low <= need.low and need.high <= high
+        return high - low >= need.width
 
     def meets_all(self, needs: Sequence[Need], shown: Set[Unknown], added: Unknown) -> bool:
         """Whether all needs that hold with `shown` still hold when `added` is shown too."""
@@ -94,7 +84,9 @@ class Audit:
         if unknown not in solved:
             hidden = sorted(self._hidden_with(unknown, shown), key=lambda u: self._rank.get(u, -1))
             equations = {equation: None for each in hidden for equation in self._around.get(each, ())}
-            gaps = Gaps([dict(equation) for equation in equations], _values(hidden), hidden)
+            gaps = Gaps(
+                [dict(equation) for equation in equations], {unknown: _room_below(unknown) for unknown in hidden}
+            )
             solved.update((each, gaps) for each in hidden)
         return solved[unknown]
 
@@ -118,9 +110,9 @@ def worth(unknown: Unknown) -> tuple[int, int, int]:
     return (-len(base.breakdown), int(base.place == TOTAL), unknown.value)
 
 
-def _either_way(unknown: Unknown) -> Need:
-    return Need(unknown, max(unknown.value - 1, 0), unknown.value + 1)
-
-
-def _values(unknowns: Iterable[Unknown]) -> Mapping[Unknown, int]:
-    return {unknown: unknown.value for unknown in unknowns}
+def _room_below(unknown: Unknown) -> int | None:
+    """How far a number may lie below its true value. A withheld one is taken to be at least 1 unless it is 0,
+    because zeros are shown wherever that can be helped; a change may be anything."""
+    if isinstance(unknown.base, Change):
+        return None
+    return unknown.value - min(1, unknown.value)

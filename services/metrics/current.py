@@ -98,7 +98,9 @@ def current(rows: Rows, owner_of: OwnerOf, plans: Mapping[str, IndicatorPlan]) -
             others[key] = tuple(newest[agency] for agency in sorted(newest))
             questions += _compared(key, figures.get(key), others[key], owner)
     questions += _parts_beyond_wholes({k: r for k, r in figures.items() if _adds_up(plans.get(k.indicator))})
-    return Current(figures, others, tuple(sorted(set(questions), key=lambda q: (q.key, q.kind, q.observations))))
+    return Current(
+        figures, others, tuple(sorted(set(questions), key=lambda q: (q.key, q.kind, q.agencies, q.observations)))
+    )
 
 
 def _not_superseded(rows: Rows) -> tuple[list[Recorded], list[Question]]:

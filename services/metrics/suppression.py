@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import combinations
 
 from services.metrics.audit import Audit, Need, worth
 from services.metrics.intervals import SearchLimitError
-from services.metrics.tables import Base, Cell, Structure, Table, Unknown, structure
+from services.metrics.tables import Base, Cell, Equation, Structure, Table, Unknown, change, structure
 
 THRESHOLD = 10
 """The default of an agency's threshold. The handbook's minimum is 3; people who are at risk need more."""
@@ -54,10 +55,13 @@ def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRE
     earlier = [(structure(version.table), version.shown) for version in history]
     out = {known.unknowns[cell] for known, shown in earlier for cell in shown}
     structures = [known for known, _ in earlier] + [new]
-    audit = Audit(structures, out)
     offered = {new.unknowns[cell] for cell in new.reported}
+    changes = list(_changes(structures, out, threshold))
+    equations = frozenset[Equation]().union(*(each.equations for each in structures), (tie for _, tie in changes))
+    audit = Audit(equations, out)
     try:
-        shown = _betraying_nothing(audit, structures, offered - out, threshold) | (offered & out)
+        needs = audit.attainable([*_small(structures, out, threshold), *(need for need, _ in changes)])
+        shown = _choose(audit, needs, offered - out) | (offered & out)
     except SearchLimitError:
         shown = offered & out
     cells = frozenset(cell for cell in new.reported if new.unknowns[cell] in shown)
@@ -65,58 +69,37 @@ def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRE
     return Release(shown=cells, withheld=new.reported - cells, kept=(new.reported - cells) & ever)
 
 
-def _betraying_nothing(
-    audit: Audit, structures: Sequence[Structure], offered: Set[Unknown], threshold: int
-) -> set[Unknown]:
-    """A choice of the offered numbers after which no small number and no small change can be worked out.
+def _small(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[Need]:
+    """Small numbers must be able to be anything from 1 to the threshold less one."""
+    small = {u for each in structures for u in each.unknowns.values() if 0 < u.value < threshold and u not in out}
+    for unknown in small:
+        yield Need(unknown, 1, threshold - 1, threshold - 2)
 
-    Changes are protected against what was shown. Should the choice let an outsider work out a number that
-    was withheld before, the changes against that one are protected too, and the choice is made again.
+
+def _changes(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[tuple[Need, Equation]]:
+    """Numbers of the same people at two times that differ by less than the threshold.
+
+    Against a number that was shown, the change must be able to be anything that is less than the threshold,
+    up or down. Where both were withheld, it must be uncertain by as much, one way or both.
     """
-    small = [need for each in structures for need in _small(each, audit.out, threshold)]
-    near = _near(structures, threshold)
-    changes = [pair for pair in near if pair[1] in audit.out and pair[0] not in audit.out]
-    known_before = {pair for pair in near if audit.pinned(pair, frozenset())}
-    while True:
-        needs = audit.attainable([*small, *(_change(pair, threshold) for pair in changes)])
-        shown = _choose(audit, needs, offered)
-        betrayed = [
-            pair
-            for pair in near
-            if pair not in known_before and pair not in changes and pair[0] not in audit.out
-            if audit.pinned(pair, shown)
-        ]
-        if not betrayed:
-            return shown
-        changes += betrayed
-
-
-def _small(version: Structure, out: Set[Unknown], threshold: int) -> Iterator[Need]:
-    for unknown in version.unknowns.values():
-        if 0 < unknown.value < threshold and unknown not in out:
-            yield Need(unknown, 1, threshold - 1)
-
-
-def _near(structures: Sequence[Structure], threshold: int) -> list[tuple[Unknown, Unknown]]:
-    """Numbers of the same people at two times that differ by less than the threshold, newest first."""
     values: dict[Base, list[int]] = {}
     for version in structures:
         for base, unknown in version.unknowns.items():
             seen = values.setdefault(base, [])
             if unknown.value not in seen:
                 seen.append(unknown.value)
-    return [
-        (Unknown(base, value), Unknown(base, other))
-        for base, seen in values.items()
-        for value in reversed(seen)
-        for other in seen
-        if 0 < abs(value - other) < threshold
-    ]
-
-
-def _change(pair: tuple[Unknown, Unknown], threshold: int) -> Need:
-    unknown, known = pair
-    return Need(unknown, max(min(1, unknown.value), known.value - threshold + 1), known.value + threshold - 1)
+    most = threshold - 1
+    for base, seen in values.items():
+        for before, now in combinations(seen, 2):
+            pair = Unknown(base, now), Unknown(base, before)
+            known = [unknown for unknown in pair if unknown in out]
+            if abs(now - before) >= threshold or len(known) == 2:
+                continue
+            difference, tie = change(*pair)
+            if known:
+                yield Need(difference, -most, most, 2 * most), tie
+            else:
+                yield Need(difference, difference.value - most, difference.value + most, most), tie
 
 
 def _choose(audit: Audit, needs: Sequence[Need], offered: Set[Unknown]) -> set[Unknown]:
@@ -125,8 +108,7 @@ def _choose(audit: Audit, needs: Sequence[Need], offered: Set[Unknown]) -> set[U
     Greedy: wherever a need is not met, the number that tells least is withheld; at the end each that has
     become superfluous comes back. An optimal set is NP-hard to find (Kelly, Golden and Assad, 1992).
     """
-    protected = {need.unknown for need in needs}
-    shown = set(offered) - protected
+    shown = set(offered) - {need.unknown for need in needs}
     secondary: list[Unknown] = []
     for need in needs:
         while not audit.meets(need, shown):

@@ -32,7 +32,15 @@ class Rest(NamedTuple):
     sign: int
 
 
-Base = Cell | Rest
+class Change(NamedTuple):
+    """By how much people of a cell or rest were more at one time than at another; may be negative."""
+
+    of: Cell | Rest
+    now: int
+    before: int
+
+
+Base = Cell | Rest | Change
 
 
 class Unknown(NamedTuple):
@@ -55,6 +63,13 @@ class Table:
 
     counts: Mapping[Cell, int]
     within: Mapping[str, str]
+
+
+def change(now: Unknown, before: Unknown) -> tuple[Unknown, Equation]:
+    """The difference of two numbers of the same people, and the equation that ties it to them."""
+    assert not isinstance(now.base, Change)
+    difference = Unknown(Change(now.base, now.value, before.value), now.value - before.value)
+    return difference, frozenset([(now, 1), (before, -1), (difference, -1)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ uploads = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(uploads.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows), st.integers(0, len(rows)))))
 def test_any_order_and_any_repetition_gives_the_same_current_set(
     case: tuple[list[Recorded], list[Recorded], int],
