@@ -25,7 +25,7 @@ class Home:
 
     Two locks, both the kernel's, so that a `kill -9` cannot leave one behind: the node's own, and one that the
     servers inherit (`servers_lock`) and hold until they have ended. A node that finds the second one taken alone
-    waits: the servers of a killed node are closing their files.
+    waits: the servers of a killed node are ending.
 
     Raises `NodeError` when another node uses the folder, it cannot be written, or the disk is full.
     """
