@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+ADDRESSES: tuple[str, ...] = ("mongodb_uri", "nats_url")
+"""Settings that a running node notes in node.json for the servers it started."""
+
 MARKS = {"well": "[green]well [/]", "odd": "[yellow]odd  [/]", "wrong": "[bold red]wrong[/]"}
 
 
@@ -58,8 +61,8 @@ def examine(settings: Settings, url: str | None) -> Iterator[Finding]:
         return
     for check in (machine.secrets_are_private, machine.keys_can_be_read, machine.tokens_can_be_read):
         yield from guarded(check, settings)
-    addresses = {one: note[one] for one in ("mongodb_uri", "nats_url") if not getattr(settings, one) and one in note}
-    settings = settings.model_copy(update={**addresses})
+    running = {name: note[name] for name in ADDRESSES if getattr(settings, name) is None and name in note}
+    settings = settings.model_copy(update=running)
     yield from _servers(settings)
     if runs or elsewhere:
         yield from _node(settings, url)
