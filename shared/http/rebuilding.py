@@ -1,4 +1,5 @@
-"""Rebuilding: a service folds everything again from the store, into fresh collections that are then swapped in."""
+"""How far a service has folded; and rebuilding: it folds everything again from the store, into fresh collections
+that are then swapped in."""
 
 from __future__ import annotations
 
@@ -25,3 +26,10 @@ def rebuild(request: Request, caller: Caller) -> dict[str, Any]:
         raise Conflict("Another replica of this service follows just now; send this to that one.") from lost
     told = {ledger: {"epoch": head.epoch, "sequence": head.sequence} for ledger, head in heads.items()}
     return {"service": parts.name, "ledgers": told}
+
+
+@router.get("/v1/lag", summary="How many facts this service has yet to fold")
+def lag(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any actor may ask, nobody else
+    """Facts recorded and not yet folded, per ledger that this service follows; empty when it is level."""
+    parts = request.app.state.parts
+    return {"service": parts.name, "behind": parts.follower.lag()}
