@@ -15,7 +15,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from services.pages import answering, countries, pilots, proposals, signing_in, testbeds, work
+from services.pages import answering, countries, pilots, proposals, registering, signing_in, testbeds, work
 from services.pages.node import Refusal, open_client
 from services.pages.safety import GuardHeaders, NotOurForm
 from services.pages.visitor import AgencyNames, SignInFirst, Visitor, visitor_of
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 NAME = "pages"
 ROOM = Path(__file__).parent
 FILE_SECONDS = 3600
+KINDS = (403, 404, 409, 410, 412, 421, 422, 429)
+"""Refusals that have words of their own; any other is told as not available."""
 DESIGN_FILES = {"pilotmesh.css": "text/css; charset=utf-8", "favicon.svg": "image/svg+xml"}
 
 
@@ -49,7 +51,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     app.state.names = AgencyNames()
     app.state.readiness = lambda: {"pages": None if hasattr(app.state, "client") else "not started"}
     app.include_router(house_router(None), include_in_schema=False)
-    for room in (signing_in, work, pilots, proposals, answering, testbeds, countries):
+    for room in (signing_in, work, registering, pilots, proposals, answering, testbeds, countries):
         app.include_router(room.router)
     app.add_api_route("/design/{name}", design_file, include_in_schema=False)
     app.add_api_route("/favicon.ico", favicon, include_in_schema=False)
@@ -88,13 +90,13 @@ def _explain_refusals(app: FastAPI) -> None:
     """What went wrong is said in the visitor's language, with what to do."""
 
     @app.exception_handler(SignInFirst)
-    async def sign_in_first(request: Request, error: Exception) -> Response:
+    async def sign_in_first(request: Request, _: Exception) -> Response:
         visitor = await _visitor(request)
         following = request.url.path if request.method == "GET" else "/"
         return visitor.page("sign_in.html", 401, ended=True, next_path=following)
 
     @app.exception_handler(NotOurForm)
-    async def not_our_form(request: Request, error: Exception) -> Response:
+    async def not_our_form(request: Request, _: Exception) -> Response:
         return (await _visitor(request)).page("problem.html", 403, kind="form")
 
     @app.exception_handler(Refusal)
@@ -102,11 +104,11 @@ def _explain_refusals(app: FastAPI) -> None:
         assert isinstance(error, Refusal)
         if error.status == HTTPStatus.UNAUTHORIZED:
             return await sign_in_first(request, error)
-        status = error.status if error.status in (403, 404, 409, 412, 421, 422, 429) else 503
+        status = error.status if error.status in KINDS else 503
         return (await _visitor(request)).page("problem.html", status, kind=str(status), refusal=error)
 
     @app.exception_handler(RequestValidationError)
-    async def no_such_address(request: Request, error: Exception) -> Response:
+    async def no_such_address(request: Request, _: Exception) -> Response:
         return (await _visitor(request)).page("problem.html", 404, kind="404")
 
     @app.exception_handler(HTTPException)

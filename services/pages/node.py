@@ -98,8 +98,9 @@ class Node:
         headers = {"Idempotency-Key": str(uuid4()), **_if_match(etag)}
         return _document(await self._ask("POST", path, json=body, headers=headers))
 
-    async def put(self, path: str, body: Mapping[str, Any], etag: str | None) -> dict[str, Any]:
-        return _document(await self._ask("PUT", path, json=body, headers=_if_match(etag)))
+    async def patch(self, path: str, changes: Mapping[str, Any], etag: str | None) -> dict[str, Any]:
+        """A JSON merge patch (RFC 7396) of a record as it was read."""
+        return _document(await self._ask("PATCH", path, json=changes, headers=_if_match(etag)))
 
     async def delete(self, path: str) -> None:
         await self._ask("DELETE", path)

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from services.pages.words import Words
-from shared.vocabulary import capability, entities, groups, places, sdg
+from shared.vocabulary import capability, entities, groups, places, sdg, strategy
 from shared.vocabulary.tables import LANGUAGES
 
 NOTHING = "–"
@@ -104,6 +104,10 @@ class Show:
         known = capability.GROUPS.get(str(code))
         return self.plain(known.label) if known else str(code or NOTHING)
 
+    def layer(self, code: Any) -> str:
+        known = strategy.LAYERS.get(str(code))
+        return self.plain(known.label) if known else str(code)
+
     def unit(self, code: Any, quantity: float = 2) -> str:
         """What a quantity of a code counts; empty where a number has no meaning."""
         known = capability.CODES.get(str(code))
@@ -135,14 +139,17 @@ class Show:
         """Thousands set apart and decimals as the language writes them; null is not 0."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             return NOTHING
-        rounded = round(value, digits)
-        text = f"{rounded:,.{digits}f}".rstrip("0").rstrip(".") if isinstance(rounded, float) else f"{rounded:,}"
+        whole, _, decimals = f"{value:,.{digits}f}".partition(".")
+        decimals = decimals.rstrip("0")
+        text = f"{whole}.{decimals}" if decimals else whole
         return text if self.language == "en" else text.replace(",", NARROW_SPACE).replace(".", ",")
 
     def percent(self, share: Any) -> str:
+        """Whole per cent; below one, one decimal, so that little is not shown as nothing."""
         if not isinstance(share, int | float):
             return NOTHING
-        return f"{self.number(share * 100, 0 if share >= 0.01 or share == 0 else 1)}{'%' if self.language == 'en' else NO_BREAK + '%'}"
+        number = self.number(share * 100, 0 if share >= 0.01 or share == 0 else 1)
+        return f"{number}%" if self.language == "en" else f"{number}{NO_BREAK}%"
 
     def between(self, low: Any, high: Any) -> str:
         """Bounds of a number of people: one number where they meet."""
@@ -191,16 +198,20 @@ class Show:
         return f"{', '.join(all_parts[:-1])} {self.words('list.and')} {all_parts[-1]}"
 
 
-def invented(record: Any, path: str) -> bool:
-    """Whether a field of the sample is nobody's statement (`illustrative` names it, or what it stands in)."""
-    paths = record.get("illustrative") if isinstance(record, Mapping) else None
-    if not isinstance(paths, list):
-        return False
-    return any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in paths if isinstance(one, str))
+class Marks:
+    """Tells a template which fields of the sample are nobody's statement, and whether the page shows such a field."""
 
+    def __init__(self) -> None:
+        self.shown = False
 
-def has_invented(*records: Any) -> bool:
-    return any(isinstance(record, Mapping) and record.get("illustrative") for record in records)
+    def __call__(self, record: Any, path: str) -> bool:
+        """Whether `illustrative` of the record names the field, or what it stands in."""
+        paths = record.get("illustrative") if isinstance(record, Mapping) else None
+        if not isinstance(paths, list):
+            return False
+        named = any(path == one or path.startswith((f"{one}.", f"{one}[")) for one in paths if isinstance(one, str))
+        self.shown = self.shown or named
+        return named
 
 
 def sorted_by_name(codes: Iterable[str], name: Callable[[str], str]) -> list[str]:

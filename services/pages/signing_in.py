@@ -1,4 +1,4 @@
-"""Signing in with a link, and out. Opening the link only shows whom it signs in: a scanner that opens it does no harm."""
+"""Signing in with a link, and out. Opening the link only shows whom it signs in: scanners that open it do no harm."""
 
 from __future__ import annotations
 

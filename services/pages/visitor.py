@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.pages import safety
 from services.pages.node import Node, Refusal, if_there
-from services.pages.show import Show, has_invented, invented
+from services.pages.show import Marks, Show
 from services.pages.words import LANGUAGES, language_for, words_in
 from shared.settings import Settings
 
@@ -109,8 +109,7 @@ class Visitor:
         rendered = self.request.app.state.templates.get_template(template).render(
             t=self.words,
             show=self.show,
-            invented=invented,
-            has_invented=has_invented,
+            invented=Marks(),
             visitor=self,
             person=self._person,
             here=self._here(),

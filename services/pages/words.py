@@ -24,7 +24,7 @@ class Words:
     phrases: Mapping[str, str]
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """Raises KeyError for a phrase that is not there: a missing word is a defect, not an English word in passing."""
+        """Raises KeyError for a phrase that is not there: a missing word is a defect, never an English word."""
         phrase = self.phrases[key]
         return phrase.format_map(values) if values else phrase
 
