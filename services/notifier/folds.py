@@ -60,12 +60,18 @@ class JournalFold:
 
     def rebuild(self, ledgers: Iterable[tuple[str, Iterable[Sequence[Fact]]]]) -> dict[str, Head]:
         """Reads everything again. Positions stay, because clients hold them; what is known of each entry is set
-        anew; what the journal lacks is added at its end, and no delivery is planned from it."""
+        anew; what the journal lacks is added at its end. Deliveries are planned of what was about to be folded
+        anyway, never of what a rebuild found."""
         done = {}
+        is_new = self._journal.head() == 0
         for ledger, batches in ledgers:
+            newest = None if is_new else self._journal.newest(ledger)
             for facts in batches:
                 described = self._describe(facts)
-                entries = [entry_for(one.fact, one.told, frozenset(), planned=False) for one in described]
+                entries = [
+                    entry_for(one.fact, one.told, (), planned=newest is not None and one.fact.header.position > newest)
+                    for one in described
+                ]
                 self._journal.append(entries)
                 self._journal.describe(entries)
                 self._guard(facts)

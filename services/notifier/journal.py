@@ -153,6 +153,14 @@ class Journal:
         raw = self._entries.find_one({"event": event})
         return None if raw is None else entry_of(raw)
 
+    def newest(self, ledger: str) -> tuple[int, int]:
+        """Epoch and sequence of the newest fact of a ledger that is in the journal; (0, 0) if there is none."""
+        found = self._entries.find_one({"ledger": ledger}, {"event": 1}, sort=[("_id", DESCENDING)])
+        if found is None:
+            return (0, 0)
+        _, epoch, sequence = str(found["event"]).rsplit(":", 2)
+        return (int(epoch), int(sequence))
+
     def facts(self, entries: Sequence[Entry]) -> dict[str, Fact]:
         """The facts behind entries, by hash."""
         hashes = [entry.new.hash for entry in entries]

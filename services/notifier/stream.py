@@ -105,7 +105,7 @@ class Streams:
                     await asyncio.wait_for(heard.wait(), max(due, 0.05))
 
     async def _chosen(self, held: list[Told], agency: str, filters: Filters) -> bytes:
-        wanted = [told for told in held if filters.pass_(told.entry.new.about)]
+        wanted = [told for told in held if filters.admit(told.entry.new.about)]
         sight = Sight(agency)
         if any(told.entry.new.audience != MESH_AUDIENCE for told in wanted):
             sight = await run_in_threadpool(self._circles.sight, agency)

@@ -28,7 +28,7 @@ class Filters:
     countries: frozenset[str] = frozenset()
     goals: frozenset[str] = frozenset()
 
-    def pass_(self, about: About) -> bool:
+    def admit(self, about: About) -> bool:
         return (
             _passes(self.kinds, about.kinds)
             and _passes(self.agencies, about.agencies)
