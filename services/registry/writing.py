@@ -1,4 +1,4 @@
-"""From a request to a committed fact: the same steps for every kind of record."""
+"""The registry's side of recording: where its records are found."""
 
 from __future__ import annotations
 
@@ -9,45 +9,17 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from services.registry import documents
-from services.registry.domain import Change, may_read
+from services.registry.domain import Change
 from shared.access.actors import Actor
-from shared.facts.fact import Fact, rfc3339
-from shared.facts.ids import new_id
-from shared.facts.names import MESH_AUDIENCE
-from shared.http.posted import Posted, command_of, etag
-from shared.ledger.drafts import Author, Draft
-from shared.ledger.ledger import Gone, Ledger
-from shared.ledger.rows import WITHDRAWN, Row
-from shared.ledger.store import Command
-from shared.problems import Misdirected, NotFound, Stale
+from shared.http import recording
+from shared.http.posted import Posted
+from shared.http.recording import commit, create, ledger_of, told_fact, told_row
+from shared.ledger.rows import Row
 
 
-def ledger_of(request: Request) -> Ledger:
-    ledger: Ledger = request.app.state.parts.ledger
-    return ledger
-
-
-def create(
-    request: Request,
-    caller: Actor,
-    body: Posted,
-    key: str | None,
-    kind: str,
-    decide: Callable[[str], Change],
-) -> JSONResponse:
-    """A new record. `decide` gets the id it would have. A repeated request is answered as the first time."""
-    ledger = ledger_of(request)
-    record_id = new_id()
-    command = command_of(caller, f"POST {kind}", key, body.digest, record_id)
-    earlier = ledger.earlier_answer(command)
-    if earlier is not None:
-        return told_fact(earlier.fact, status=201, headers={"Idempotency-Replayed": "true"})
-    change = decide(record_id)
-    fact, replayed = commit(ledger, caller, change, command)
-    headers = {"Location": f"{request.url.path.rstrip('/')}/{fact.header.subject.split('/', 1)[1]}"}
-    if replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return told_fact(fact, status=201, headers=headers, notices=change)
+def readable(caller: Actor, kind: str, record_id: str) -> Row:
+    """The record, if this caller may see it; else NotFound."""
+    return recording.readable(documents.find, caller, kind, record_id)
 
 
 def change_record(
@@ -61,94 +33,8 @@ def change_record(
     body: Posted | None = None,
     key: str | None = None,
 ) -> JSONResponse:
-    """One more version of a record. `expected` is the version that the client read; None where none is asked for."""
-    ledger = ledger_of(request)
-    command = None
-    if body is not None:
-        command = command_of(caller, f"{request.method} {kind}/{record_id}", key, body.digest, record_id)
-        earlier = ledger.earlier_answer(command)
-        if earlier is not None:
-            return told_fact(earlier.fact, headers={"Idempotency-Replayed": "true"})
     row = readable(caller, kind, record_id)
-    state, version, _ = ledger.current(row.key[0], kind, record_id)
-    if expected is not None and expected != version:
-        raise Stale(
-            f"You read version {expected}; the record is at version {version}. Read it again and repeat the change.",
-            current_version=version,
-        )
-    change = decide(state, version)
-    fact, _ = commit(ledger, caller, change, command)
-    return told_fact(fact, notices=change)
+    return recording.change_record(request, caller, row, expected, decide, body=body, key=key)
 
 
-def commit(ledger: Ledger, caller: Actor, change: Change, command: Command | None) -> tuple[Fact, bool]:
-    if not ledger.hosts(change.agency):
-        raise Misdirected(f"This node does not host {change.agency}; send this to the node that does.")
-    recorded = ledger.record(
-        Draft(
-            agency=change.agency,
-            service="registry",
-            kind=change.kind,
-            verb=change.verb,
-            id=change.id,
-            version=change.version,
-            state=change.state,
-            author=Author(caller.id, change.role, caller.office),
-            audience=change.audience,
-            command=command,
-        )
-    )
-    return recorded.fact, recorded.replayed
-
-
-def readable(caller: Actor, kind: str, record_id: str) -> Row:
-    """The record, if this caller may see it. What may not be seen is not said to exist."""
-    row = documents.find(kind, record_id)
-    if row is None or not may_read(caller, row.key[0], audience_of(row)):
-        raise NotFound(f"No {kind} {record_id} that you may see.")
-    return row
-
-
-def audience_of(row: Row) -> str:
-    parts = row.shown.ledger.split(".")
-    return parts[2] if len(parts) == 3 else MESH_AUDIENCE
-
-
-def told_row(row: Row) -> dict[str, Any]:
-    """A record as it is answered: its state and where it stands. Raises Gone if nothing of it is left to show."""
-    shown = row.shown
-    if shown.unfolded:
-        return {**_place_of(row), "unfolded": shown.unfolded}
-    if not shown.is_live:
-        why = "withdrawn" if shown.verb == WITHDRAWN else "redacted"
-        raise Gone(f"This {row.kind} was {why} by {row.key[0]}.")
-    return {**row.state, **_place_of(row)}
-
-
-def _place_of(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "agency": row.key[0],
-        "version": row.version,
-        "audience": audience_of(row),
-        "ledger_place": row.shown.place,
-        "changed_at": rfc3339(row.shown.time),
-    }
-
-
-def told_fact(
-    fact: Fact, *, status: int = 200, headers: dict[str, str] | None = None, notices: Change | None = None
-) -> JSONResponse:
-    """The record as a fact left it."""
-    header = fact.header
-    told: dict[str, Any] = {
-        **(fact.state or {}),
-        "id": header.subject.split("/", 1)[1],
-        "agency": header.agency,
-        "version": header.version,
-        "audience": header.ledger.audience,
-        "ledger_place": fact.place,
-        "changed_at": rfc3339(header.time),
-        "notices": [notice.as_json() for notice in notices.notices] if notices else [],
-    }
-    return JSONResponse(told, status, headers={"ETag": etag(header.version), **(headers or {})})
+__all__ = ["change_record", "commit", "create", "ledger_of", "readable", "told_fact", "told_row"]

@@ -31,12 +31,12 @@ KINDS: dict[str, frozenset[str]] = {
         )
     ),
     "matching": frozenset(["proposal", "response", "suspension", "testbed", "recommendation", "rules"]),
-    "metrics": frozenset(["indicator", "plan", "observations", "review", "upload", "progress"]),
+    "metrics": frozenset(["indicator", "plan", "observations", "review", "upload", "snapshot", "progress"]),
     "mesh": frozenset(["roster", "heads"]),
 }
 """Kinds that each service writes; a fact of another kind in its ledger has no right to be there."""
 
-PRIVATE_KINDS = frozenset({"observations", "review", "upload"})
+PRIVATE_KINDS = frozenset({"observations", "review", "upload", "snapshot"})
 """Kinds that never stand in a ledger of the whole mesh."""
 
 OWNER_FIELDS: dict[str, str] = {
@@ -49,6 +49,9 @@ OWNER_FIELDS: dict[str, str] = {
     "testbed": "lead",
     "plan": "agency",
     "progress": "agency",
+    "observations": "agency",
+    "upload": "agency",
+    "snapshot": "agency",
 }
 """Where a payload names its owner; it must be the ledger's agency, or the fact has no right to be there."""
 

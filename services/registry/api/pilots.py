@@ -182,9 +182,8 @@ def screen_pilot(
         now=ledger.now(),
         actor=caller,
     )
-    fact, _ = commit(ledger, caller, change, command)
-    request.app.state.parts.wake()
-    return told_fact(fact, status=201, notices=change)
+    recorded = commit(ledger, caller, change, command)
+    return told_fact(recorded.fact, status=201, notices=change.notices)
 
 
 @router.post("/pilots/{pilot_id}/life", summary="Take a pilot one step further", openapi_extra=describes(StepPost))
