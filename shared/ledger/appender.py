@@ -8,43 +8,38 @@ loses reads the new head, decides again and signs again.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, PyMongoError
+from pymongo.errors import AutoReconnect, BulkWriteError, PyMongoError
 
-from shared.facts.fact import MAX_BYTES, SALT_BYTES, Fact, rfc3339, to_bytes
+from shared.facts.fact import SALT_BYTES, Fact, rfc3339
 from shared.facts.ids import new_id
 from shared.facts.keys import Unsigned, seal
 from shared.facts.names import fact_type
 from shared.facts.verify import Head
-from shared.ledger.drafts import Draft, Recorded
+from shared.ledger.drafts import Draft, Recorded, payload_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.store import Command, LedgerStore
-from shared.problems import ReusedKey, Stale, TooLarge, Unavailable
+from shared.ledger.waiting import Waiting, answer_repetition, refuse, stale
+from shared.problems import Unavailable
 
 log = logging.getLogger(__name__)
 
 DUPLICATE_KEY = 11000
+AWAY = "The ledger did not answer in time; it may have been recorded: repeat with the same Idempotency-Key."
+STOPPING = "The node is stopping; send this again in a moment."
 ATTEMPTS = 64
 """How often a draft is decided again after losing a race, before the client is asked to retry."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    draft: Draft
-    payload: bytes
-    done: Future[Recorded] = field(default_factory=Future)
-    attempts: int = 0
-    tried: list[Fact] = field(default_factory=list)
-    """What was sent for it before: an insert whose answer was lost may still land."""
+PATIENCE_SECONDS = 20.0
+"""How long the store may be away before what waits for it is refused; less than callers wait."""
 
 
 class Appender:
@@ -68,82 +63,96 @@ class Appender:
         self._on_committed = on_committed
         self._after_commit = after_commit
         self._clock = clock
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._heads: dict[str, Head] = {}
         self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
-        self._stopping = threading.Event()
+        self._gate = threading.Lock()
+        self._stopping = False
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finishes what was submitted, then ends."""
-        self._stopping.set()
-        self._queue.put(None)
+        """Finishes what was submitted, then ends; nothing is taken in any more."""
+        with self._gate:
+            self._stopping = True
+            self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=30)
+            self._thread.join(timeout=PATIENCE_SECONDS + 10)
+        else:
+            refuse([one for one in self._taken() if one is not None], Unavailable(STOPPING))
 
     # -- for callers -----------------------------------------------------------------------------------------
 
     def submit(self, draft: Draft) -> Future[Recorded]:
-        """Raises TooLarge before anything is signed, Misdirected if the agency is not hosted here."""
+        """Raises TooLarge before anything is signed, Misdirected if the agency is not hosted here.
+
+        ValueError: no node would take such a fact (a kind of another service, another agency's record).
+        """
         self._keyring.key(draft.agency)
-        payload = to_bytes(draft.state)
-        if len(payload) > MAX_BYTES - 4096:
-            raise TooLarge(
-                f"This record takes {len(payload)} bytes; a fact holds {MAX_BYTES - 4096}. "
-                "Put long texts into a document and refer to it by digest."
-            )
-        if self._stopping.is_set():
-            raise Unavailable("The node is stopping; send this again in a moment.")
-        waiting = _Waiting(draft, payload)
-        self._queue.put(waiting)
+        waiting = Waiting(draft, payload_of(draft))
+        with self._gate:
+            if self._stopping:
+                raise Unavailable(STOPPING)
+            self._queue.put(waiting)
         return waiting.done
 
     def record(self, draft: Draft, timeout: float = 30.0) -> Recorded:
         """Submits and waits for the commit. Raises Stale, ReusedKey, TooLarge, Misdirected or Unavailable."""
+        done = self.submit(draft)
         try:
-            return self.submit(draft).result(timeout)
+            return done.result(timeout)
         except TimeoutError as error:
-            raise Unavailable("The ledger did not answer in time; repeat with the same Idempotency-Key.") from error
+            done.cancel()  # if it still waits for its turn, it is not written after the caller was told to repeat it
+            raise Unavailable(AWAY) from error
 
     # -- the thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
-            first = self._queue.get()
-            batch = [] if first is None else [first]
-            while len(batch) < self._batch:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if following is not None:
-                    batch.append(following)
+            taken = [self._queue.get(), *itertools.islice(self._taken(), self._batch - 1)]
+            batch = [one for one in taken if one is not None]
             if batch:
                 self._commit_all(batch)
-            if self._stopping.is_set() and self._queue.empty():
+            if self._stopping and self._queue.empty():
                 return
 
-    def _commit_all(self, batch: list[_Waiting]) -> None:
+    def _taken(self) -> Iterator[Waiting | None]:
+        """What waits in the queue just now."""
+        while True:
+            try:
+                yield self._queue.get_nowait()
+            except queue.Empty:
+                return
+
+    def _commit_all(self, batch: list[Waiting]) -> None:
         remaining = batch
+        until = time.monotonic() + PATIENCE_SECONDS
         while remaining:
             try:
                 remaining = self._commit_some(remaining)
             except PyMongoError as error:
-                log.warning("ledger store unreachable: %s", error)
+                log.warning("ledger store: %s", error)
                 self._heads.clear()
-                refuse(remaining, Unavailable(f"The ledger store cannot be reached ({type(error).__name__})."))
-                return
-            except Exception as error:  # one bad draft must not end the thread that serves all the others
+                remaining = [one for one in remaining if not one.done.done()]
+                if not isinstance(error, AutoReconnect) or time.monotonic() > until:
+                    refuse(remaining, Unavailable(f"{AWAY} ({type(error).__name__})"))
+                    return
+                time.sleep(0.1)
+            except Exception as error:  # one bad draft must not end the thread, nor take its neighbours with it
                 log.exception("append failed")
                 self._heads.clear()
-                refuse(remaining, error)
+                remaining = [one for one in remaining if not one.done.done()]
+                if len(remaining) == 1:
+                    refuse(remaining, error)
+                    return
+                for one in remaining:
+                    self._commit_all([one])
                 return
 
-    def _commit_some(self, batch: list[_Waiting]) -> list[_Waiting]:
+    def _commit_some(self, batch: list[Waiting]) -> list[Waiting]:
         """Commits a prefix, settles conflicts, and returns who must be decided again."""
-        ready = self._settle(batch)
+        ready = self._settle([one for one in batch if not one.done.done()])
         if not ready:
             return []
         facts = self._seal_all(ready)
@@ -155,13 +164,18 @@ class Appender:
             committed = len(facts)
         except BulkWriteError as error:
             committed = int(error.details.get("nInserted", 0))
-            codes = {problem.get("code") for problem in error.details.get("writeErrors", ())}
-            if error.details.get("writeConcernErrors") or codes - {DUPLICATE_KEY}:
-                raise
-        except (AutoReconnect, NetworkTimeout):
+            if error.details.get("writeConcernErrors"):  # written, but is it on a majority's disk?
+                committed = self._committed_after_lost_answer(facts)
+            for problem in error.details.get("writeErrors", ()):
+                if problem.get("code") != DUPLICATE_KEY:
+                    told = Unavailable(f"The ledger store refused this: {problem.get('errmsg', '')}")
+                    refuse([ready[problem["index"]]], told)
+        except AutoReconnect:
             committed = self._committed_after_lost_answer(facts)
+        if committed < len(facts):
+            self._store.note_tails(facts[:committed])
         self._acknowledge(ready[:committed], facts[:committed])
-        rest = ready[committed:]
+        rest = [one for one in ready[committed:] if not one.done.done()]
         if rest:
             self._heads.clear()
             for waiting in rest:
@@ -171,7 +185,7 @@ class Appender:
             rest = [waiting for waiting in rest if waiting.attempts <= ATTEMPTS]
         return rest
 
-    def _settle(self, batch: list[_Waiting]) -> list[_Waiting]:
+    def _settle(self, batch: list[Waiting]) -> list[Waiting]:
         """Answers repeated commands and refuses taken versions, before anything is numbered."""
         keys = [waiting.draft.command.key for waiting in batch if waiting.draft.command]
         known = self._store.by_command(keys)
@@ -179,8 +193,10 @@ class Appender:
             waiting.draft.aggregate for waiting in batch if waiting.draft.version > 1 or waiting.attempts
         )
         landed = self._store.hashes_present([fact.hash for waiting in batch for fact in waiting.tried])
-        ready: list[_Waiting] = []
-        keys_here: dict[str, _Waiting] = {}
+        found = [fact for waiting in batch for fact in waiting.tried if fact.hash in landed]
+        self._store.ensure_durable([*found, *(fact for _, fact in known.values())])
+        ready: list[Waiting] = []
+        keys_here: dict[str, Waiting] = {}
         for waiting in batch:
             draft = waiting.draft
             own = next((fact for fact in waiting.tried if fact.hash in landed), None)
@@ -207,7 +223,7 @@ class Appender:
             ready.append(waiting)
         return ready
 
-    def _seal_all(self, ready: list[_Waiting]) -> list[Fact]:
+    def _seal_all(self, ready: list[Waiting]) -> list[Fact]:
         now = rfc3339(self._clock())
         heads: dict[str, Head] = {}
         facts = []
@@ -244,11 +260,11 @@ class Appender:
 
     def _committed_after_lost_answer(self, facts: Sequence[Fact]) -> int:
         """The connection broke: looks for our own hashes, because the insert may have been done."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                self._store.barrier()
                 there = self._store.hashes_present([fact.hash for fact in facts])
+                self._store.barrier()  # after the look: what was seen is then known to be on disk
             except PyMongoError:
                 if time.monotonic() > deadline:
                     raise
@@ -259,7 +275,7 @@ class Appender:
                 committed += 1
             return committed
 
-    def _acknowledge(self, waiting: Sequence[_Waiting], facts: Sequence[Fact]) -> None:
+    def _acknowledge(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not facts:
             return
         for fact in facts:
@@ -281,29 +297,3 @@ class Appender:
                 self._after_commit(facts)
             except Exception:  # a nudge is a courtesy: the relay and the followers also look by themselves
                 log.exception("nudge failed")
-
-
-def answer_repetition(waiting: _Waiting, earlier: Command, fact: Fact) -> None:
-    command = waiting.draft.command
-    assert command is not None
-    if command.digest != earlier.digest:
-        refuse(
-            [waiting],
-            ReusedKey("This Idempotency-Key came with another body before; send a new key with a new request."),
-        )
-    elif waiting.done.set_running_or_notify_cancel():
-        waiting.done.set_result(Recorded(fact, replayed=True, answer=earlier.answer))
-
-
-def stale(draft: Draft, there: int) -> Stale:
-    return Stale(
-        f"{draft.subject} is at version {there}; this change was made for version {draft.version - 1}. "
-        "Read it again and repeat the change.",
-        current_version=there,
-    )
-
-
-def refuse(waiting: Sequence[_Waiting], problem: Exception) -> None:
-    for one in waiting:
-        if one.done.set_running_or_notify_cancel():
-            one.done.set_exception(problem)

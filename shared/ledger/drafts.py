@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.facts.fact import Fact, Rest
+from shared.facts.fact import LARGEST_NUMBER, MAX_BYTES, Fact, Rest, to_bytes
+from shared.facts.names import SUBJECT, TYPE, fact_type, ledger_name
+from shared.facts.verify import no_right
 from shared.ledger.store import Command
+from shared.problems import TooLarge
+
+HEADER_BYTES = 4096
+"""Room for `protected` beside the payload, without what it rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +73,23 @@ class Recorded:
     fact: Fact
     replayed: bool = False
     answer: str | None = None
+
+
+def payload_of(draft: Draft) -> bytes:
+    """The bytes to be signed. Raises TooLarge; ValueError if no node would take such a fact."""
+    ledger = ledger_name(draft.ledger)
+    if not TYPE.fullmatch(fact_type(draft.kind, draft.verb)) or not SUBJECT.fullmatch(draft.subject):
+        raise ValueError(f"no fact can be named {draft.kind}.{draft.verb} about {draft.subject}")
+    if not 1 <= draft.version <= LARGEST_NUMBER:
+        raise ValueError(f"{draft.subject}: version {draft.version} is none")
+    wrong = no_right(ledger, draft.kind, draft.subject, draft.state)
+    if wrong is not None:
+        raise ValueError(f"{draft.ledger}: {wrong[1]}")
+    payload = to_bytes(draft.state)
+    most = MAX_BYTES - HEADER_BYTES - len(to_bytes([rest.as_json() for rest in draft.rests_on]))
+    if len(payload) > most:
+        raise TooLarge(
+            f"This record takes {len(payload)} bytes; a fact holds {most}. "
+            "Put long texts into a document and refer to it by digest."
+        )
+    return payload

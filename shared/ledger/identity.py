@@ -46,9 +46,11 @@ def ensure_identity(home: Path) -> Identity:
     try:
         return Identity.read(home)
     except FileNotFoundError:
-        anchor = keyring.key(ANCHOR) if keyring.hosts(ANCHOR) else keyring.make(ANCHOR)
+        with suppress(FileExistsError):  # made before, or by another process of this node in the same moment
+            keyring.make(ANCHOR)
+        anchor = keyring.key(ANCHOR)
         told = {"mesh": new_id(), "anchor": anchor.public.hex()}
-        with suppress(FileExistsError):  # another process of this node made it in the same moment
+        with suppress(FileExistsError):
             write_secret(home / "mesh.json", json.dumps(told, indent=2) + "\n")
         return Identity.read(home)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from pathlib import Path
 
@@ -56,8 +57,9 @@ class Keyring:
 def write_secret(path: Path, text: str) -> None:
     """Writes a new file with mode 0600, on disk before this returns. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")
-    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # Every writer has a scratch file of its own: a shared one, once linked, would be the key that another truncates.
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
@@ -66,3 +68,8 @@ def write_secret(path: Path, text: str) -> None:
         os.link(scratch, path)  # fails if it is there: a key is never overwritten, half a key never seen
     finally:
         scratch.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, is on disk: a key that signed must outlive a power cut
+    finally:
+        os.close(folder)

@@ -89,6 +89,7 @@ class Ledger:
         earlier, fact = found
         if earlier.digest != command.digest:
             raise ReusedKey("This Idempotency-Key came with another body before; send a new key with a new request.")
+        self.store.ensure_durable([fact])
         return Recorded(fact, replayed=True, answer=earlier.answer)
 
     def record(self, draft: Draft) -> Recorded:

@@ -12,6 +12,7 @@ and what it says is checked against the facts.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +21,13 @@ from typing import Any
 from bson import Binary
 from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from shared.facts.fact import Fact
 from shared.facts.verify import REKEYED, Head
+
+log = logging.getLogger(__name__)
 
 WINDOW = 512
 """Facts per look when a head is searched for."""
@@ -133,11 +136,7 @@ class LedgerStore:
         be journaled is therefore followed by a journaled write of our own before it is handed out.
         """
         facts = self._after(ledger, position, limit)
-        if facts and not self._is_replica_set:
-            last = facts[-1].header.position
-            if self._durable.get(ledger, (0, 0)) < last:
-                self.barrier()
-                self.mark_durable(ledger, last)
+        self.ensure_durable(facts[-1:])
         return facts
 
     def _after(self, ledger: str, position: tuple[int, int], limit: int) -> list[Fact]:
@@ -227,7 +226,10 @@ class LedgerStore:
         documents = [document_of(f, c, own=own, at=now) for f, c in zip(facts, commands, strict=True)]
         self._list({(document["ledger"], document["epoch"]) for document in documents})
         self.facts.insert_many(documents, ordered=True)
-        self.note_tails(facts)
+        try:
+            self.note_tails(facts)
+        except PyMongoError as error:  # a hint: whether the facts are committed must not hang on it
+            log.warning("tails not noted: %s", error)
 
     def _list(self, places: set[tuple[str, int]]) -> None:
         """A ledger is listed, on disk, before its first fact is: so that no fact is ever overlooked."""
@@ -249,6 +251,14 @@ class LedgerStore:
         """Every fact that gives a ledger a new key, in the order of its ledger."""
         facts = [fact_of(document) for document in self.facts.find({"rekeys": True})]
         return sorted(facts, key=lambda fact: (str(fact.header.ledger), fact.header.position))
+
+    def ensure_durable(self, facts: Iterable[Fact]) -> None:
+        """Returns when these facts, found by reading, are known to be journaled on a majority."""
+        unsure = [f for f in facts if self._durable.get(str(f.header.ledger), (0, 0)) < f.header.position]
+        if unsure and not self._is_replica_set:
+            self.barrier()
+        for fact in unsure:
+            self.mark_durable(str(fact.header.ledger), fact.header.position)
 
     def barrier(self) -> None:
         """A journaled no-op: after it, everything read before is known to be on a majority's disk."""
