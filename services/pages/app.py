@@ -15,7 +15,18 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
-from services.pages import answering, countries, pilots, proposals, registering, signing_in, testbeds, work
+from services.pages import (
+    answering,
+    coordination,
+    countries,
+    pilots,
+    proposals,
+    registering,
+    screening,
+    signing_in,
+    testbeds,
+    work,
+)
 from services.pages.node import Refusal, open_client
 from services.pages.safety import GuardHeaders, NotOurForm
 from services.pages.visitor import AgencyNames, SignInFirst, Visitor, visitor_of
@@ -26,6 +37,18 @@ from shared.telemetry import start_telemetry
 log = logging.getLogger(__name__)
 
 NAME = "pages"
+ROOMS = (
+    signing_in,
+    work,
+    coordination,
+    registering,  # before pilots: /pilots/new is no pilot's id
+    screening,
+    pilots,
+    proposals,
+    answering,
+    testbeds,
+    countries,
+)
 ROOM = Path(__file__).parent
 FILE_SECONDS = 3600
 KINDS = (403, 404, 409, 410, 412, 421, 422, 429)
@@ -51,7 +74,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     app.state.names = AgencyNames()
     app.state.readiness = lambda: {"pages": None if hasattr(app.state, "client") else "not started"}
     app.include_router(house_router(None), include_in_schema=False)
-    for room in (signing_in, work, registering, pilots, proposals, answering, testbeds, countries):
+    for room in ROOMS:
         app.include_router(room.router)
     app.add_api_route("/design/{name}", design_file, include_in_schema=False)
     app.add_api_route("/favicon.ico", favicon, include_in_schema=False)

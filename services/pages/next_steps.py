@@ -80,9 +80,9 @@ def _while_open(pilot: Record, proposal: Record | None, lead: str, here: str) ->
 
 def _while_forming(pilot: Record, lead: str, here: str) -> Step:
     if (pilot.get("screening") or {}).get("status") != "passed":
-        return Step("screen", (lead,), path=here)
+        return Step("screen", (lead,), path=f"{here}/screening")
     if not any(one.get("question") for one in pilot.get("learning") or () if isinstance(one, Mapping)):
-        return Step("learning", (lead,), path=here)
+        return Step("learning", (lead,), path=f"{here}/screening")
     return Step("ready", (lead,), path=here)
 
 

@@ -41,7 +41,7 @@ async def all_pilots(
 
 
 @router.get("/pilots/{pilot_id}")
-async def one_pilot(visitor: Visiting, pilot_id: UUID) -> Response:
+async def one_pilot(visitor: Visiting, pilot_id: UUID, said: str = "") -> Response:
     person, node = visitor.person, visitor.node
     pilot, proposals, testbeds, results, reach, history = await together(
         node.get(f"/registry/v1/pilots/{pilot_id}"),
@@ -67,6 +67,7 @@ async def one_pilot(visitor: Visiting, pilot_id: UUID) -> Response:
         history=history,
         step=next_step(pilot, proposals),
         mine=mine,
+        said=said == "screening",
         may_revise=mine and person.has("officer", "coordinator"),
         why_not=why_not,
         sites={str(site.get("id")): site for site in pilot.get("sites") or () if isinstance(site, dict)},

@@ -18,11 +18,12 @@ ALIKE = 5
 
 WEIGHTS = (("label", 4.0), ("definition", 2.0), ("example", 1.0))
 
-COMMON = frozenset(
-    "and are for from has have how its need needs not our people some someone somebody that the their them they this "
-    "those use used want who will with would avec aux besoin besoins ces cette dans des elle elles est faut leur leurs "
-    "les nos notre nous par pas personne plus pour quelqu qui que sans ses sont sur une vos votre".split()  # noqa: SIM905 - as a text it can be read and amended
-)
+SAYS_NOTHING = """
+and are for from has have how its need needs not our people some someone somebody that the their them they this those
+use used want who will with would avec aux besoin besoins ces cette dans des elle elles est faut leur leurs les nos
+notre nous par pas personne plus pour quelqu qui que sans ses sont sur une vos votre
+"""
+COMMON = frozenset(SAYS_NOTHING.split())
 
 
 def suggested(words: Iterable[str], most: int = MOST) -> list[str]:

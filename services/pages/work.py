@@ -30,7 +30,7 @@ async def my_work(visitor: Visiting) -> Response:
         if_there(node.items("/registry/v1/pilots", lead=person.agency), None),
         if_there(node.items("/matching/v1/testbeds", agency=person.agency), None),
     )
-    waiting = [one for one in invited or () if _asks(one, person.agency)]
+    waiting = [one for one in invited or () if asks(one, person.agency)]
     cards = await pilots_by_id(node, (one.get("pilot") for one in waiting))
     by_pilot = defaultdict(list)
     for proposal in own or ():
@@ -72,7 +72,7 @@ def in_scope(asked: list[tuple[Any, Any]], person: Person) -> list[tuple[Any, An
     return sorted(marked, key=lambda one: (not one[2], str(one[0].get("deadline") or "~")))
 
 
-def _asks(proposal: Mapping[str, Any], agency: str) -> bool:
+def asks(proposal: Mapping[str, Any], agency: str) -> bool:
     """An invitation that has gone out and has no answer; one that waits its turn asks for nothing yet."""
     invitation = invitation_of(proposal, agency)
     return proposal.get("status") == "open" and (invitation or {}).get("status") in ("invited", "interest")
