@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from deploy.cli import doctor, hosting, operating, proof, proposals, records, results, watching
-from deploy.cli.speaking import console, errors
+from deploy.cli.speaking import Trouble, console, errors, plainly
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
 from shared.settings import Settings
@@ -36,6 +36,19 @@ def up() -> None:
         errors.print(f"[bold red]The node did not start:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from None
     console.print("The node has stopped.")
+
+
+@main.command()
+def demo() -> None:
+    """Run a whole node with the sample portfolio until Ctrl-C. A second run goes on from the data of the first."""
+    from deploy.demo import story  # noqa: PLC0415 (only a demo needs it)
+
+    with plainly():
+        try:
+            run_node(story.demo_settings(Settings()), on_ready=lambda settings: story.tell(settings, console))
+        except NodeError as error:
+            raise Trouble(f"The node did not start: {error}") from error
+    console.print("The node has stopped. `pilotmesh demo` goes on from its data.")
 
 
 def announce(settings: Settings) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PAGE = 200
 """Items asked for at a time: the largest page the node gives."""
 ANSWER_SECONDS = 60.0
+CONNECTIONS = 32
 OPERATOR = "node:admin"
 """The node's operator in tokens.json."""
 
@@ -43,16 +44,20 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 class Connection:
     """Calls in one actor's name. Methods answer the document, or raise `Refused` or `Unreachable`."""
 
-    def __init__(self, url: str, token: str | None, *, connections: int = 8) -> None:
+    def __init__(self, url: str, token: str | None, client: httpx.Client | None = None) -> None:
         import httpx  # noqa: PLC0415 (importing it takes longer than most commands)
 
         self.url = url.rstrip("/")
-        self.client: httpx.Client = httpx.Client(
+        self.identity = {"Authorization": f"Bearer {token}"} if token else {}
+        self.client = client or httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=5),
-            limits=httpx.Limits(max_connections=connections),
+            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         )
+
+    def acting(self, token: str) -> Connection:
+        """The same node and the same sockets in another actor's name. May be used in several threads."""
+        return Connection(self.url, token, self.client)
 
     def close(self) -> None:
         self.client.close()
@@ -88,6 +93,7 @@ class Connection:
         """The answer, whatever it says. Raises `Unreachable` when none comes."""
         import httpx  # noqa: PLC0415 (as above)
 
+        request["headers"] = {**self.identity, **request.get("headers", {})}
         if request.get("params"):
             request["params"] = {name: value for name, value in request["params"].items() if value is not None}
         try:

@@ -87,7 +87,7 @@ def follow(
 def _opened(node: Connection, params: dict[str, str], place: str | None) -> Iterator[Event]:
     import httpx  # noqa: PLC0415 (importing it takes longer than most commands)
 
-    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": place} if place else {})
+    headers = node.identity | {"Accept": "text/event-stream"} | ({"Last-Event-ID": place} if place else {})
     timeout = httpx.Timeout(SILENCE_SECONDS, connect=5)
     try:
         with node.client.stream(
