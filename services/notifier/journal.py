@@ -27,7 +27,7 @@ from .domain.entries import About, Entry, NewEntry
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 20
+ATTEMPTS = 200
 PAGE_BYTES = 4 * 2**20
 """Content read at once for a page of events; a page ends early rather than hold more (but holds one at least)."""
 
