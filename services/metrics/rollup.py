@@ -69,6 +69,11 @@ def of_pilot(row: PilotRow) -> Row:
     return _row([row], lambda _: True, lambda _: True, ())
 
 
+def of_all(rows: Iterable[PilotRow], shared: Collection[frozenset[str]] = ()) -> Row:
+    """All pilots together."""
+    return _row(rows, lambda _: True, lambda _: True, shared)
+
+
 def per_goal(rows: Iterable[PilotRow], shared: Collection[frozenset[str]] = ()) -> dict[str, Row]:
     """A row for each goal that indicators contribute to: those indicators, and the whole reach of their pilots."""
     rows = list(rows)

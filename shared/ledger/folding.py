@@ -29,6 +29,8 @@ class RowsFold:
         self.rows = rows
         self._services = frozenset(services)
         self._touched = touched
+        self.rebuilt: Callable[[], None] | None = None
+        """Called after a rebuild: what is set from rows must be set again."""
 
     def wants(self, ledger: LedgerName) -> bool:
         return ledger.service in self._services
@@ -53,4 +55,6 @@ class RowsFold:
                 last = facts[-1]
                 done[ledger] = Head(last.header.epoch, last.header.sequence, last.hash)
         fresh.take_the_place_of(self.rows)
+        if self.rebuilt is not None:
+            self.rebuilt()
         return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,10 @@ LONGEST_DELAY = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One key to act on. `touches` tells a task that was touched again while it was worked on."""
+    """One key to act on. `touch` tells a task that was touched again while it was worked on."""
 
     key: str
-    touches: int
+    touch: int
     attempts: int
     trace: str | None
 
@@ -42,9 +43,9 @@ class Work:
             UpdateOne(
                 {"_id": key},
                 {
-                    "$inc": {"touches": 1},
                     "$min": {"due": when},
-                    "$set": {"trace": trace},
+                    # Random, not counted: a count begins again once the task is done, and an old one might fit.
+                    "$set": {"trace": trace, "touch": secrets.randbits(62)},
                     "$setOnInsert": {"attempts": 0},
                 },
                 upsert=True,
@@ -56,11 +57,11 @@ class Work:
 
     def due(self, limit: int = 64) -> list[Task]:
         found = self._tasks.find({"due": {"$lte": self._clock()}}).sort("due", ASCENDING).limit(limit)
-        return [Task(raw["_id"], raw["touches"], raw.get("attempts", 0), raw.get("trace")) for raw in found]
+        return [Task(raw["_id"], raw["touch"], raw.get("attempts", 0), raw.get("trace")) for raw in found]
 
     def done(self, task: Task) -> None:
         """Removes the task, unless it was touched again meanwhile."""
-        self._tasks.delete_one({"_id": task.key, "touches": task.touches})
+        self._tasks.delete_one({"_id": task.key, "touch": task.touch})
 
     def put_off(self, task: Task, error: str) -> None:
         """Tries again later, after a growing delay; the reason is kept for the operator."""
@@ -69,6 +70,11 @@ class Work:
             {"_id": task.key},
             {"$inc": {"attempts": 1}, "$set": {"due": self._clock() + delay, "error": error[:500]}},
         )
+
+    def still_waiting(self, keys: Iterable[str]) -> set[str]:
+        """Which of these keys are due and not done."""
+        found = self._tasks.find({"_id": {"$in": list(keys)}, "due": {"$lte": self._clock()}}, {"_id": 1})
+        return {raw["_id"] for raw in found}
 
     def waiting(self) -> int:
         return self._tasks.count_documents({})

@@ -1,0 +1,160 @@
+"""Results, reach and roll-ups over HTTP: whose figures they rest on is always said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from services.metrics import documents, figures
+from services.metrics.reach import KINDS, agreed_sharing
+from services.metrics.rollup import PilotRow, Row, choose, of_all, of_pilot, per_country, per_goal
+from shared.access.actors import Actor
+from shared.facts.fact import rfc3339
+from shared.http.caller import Caller
+from shared.http.paging import Paged, list_answer
+from shared.http.recording import audience_of, may_see, readable, told_row
+from shared.problems import Fault, Invalid
+from shared.vocabulary import places, sdg
+from shared.vocabulary.catalogue import versions
+
+router = APIRouter(prefix="/v1", tags=["results"])
+
+BASIS = {
+    "private": "the agency's own observations",
+    "published": "what the agency published, with small groups withheld",
+}
+
+
+def _source(caller: Actor, agency: str) -> str:
+    """The agency's own actors see figures from its observations; everybody else those from what it published."""
+    return "private" if caller.agency == agency else "published"
+
+
+def _of_pilot(caller: Actor, pilot_id: str) -> dict[str, Any]:
+    row = readable(documents.find, caller, "pilot", pilot_id)
+    source = _source(caller, row.key[0])
+    found = documents.figures({"_id": f"{pilot_id}|{source}"})
+    if not found:
+        return {
+            "pilot": pilot_id,
+            "agency": row.key[0],
+            "source": source,
+            "countries": [],
+            "figures": {"results": [], "goals": {}, "reach": [], "apart": False, "questions": []},
+            "set_at": None,
+        }
+    return found[0]
+
+
+def _about(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "pilot": document["pilot"],
+        "agency": document["agency"],
+        "source": document["source"],
+        "basis": BASIS[document["source"]],
+        "set_at": None if document["set_at"] is None else rfc3339(document["set_at"]),
+        "versions": versions(),
+    }
+
+
+@router.get("/pilots/{pilot_id}/results", summary="A pilot's results against its plan")
+def pilot_results(request: Request, caller: Caller, pilot_id: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
+    document = _of_pilot(caller, pilot_id)
+    told = {**_about(document), "results": document["figures"]["results"]}
+    if document["source"] == "private":
+        told["questions"] = document["figures"]["questions"]
+    return told
+
+
+@router.get("/pilots/{pilot_id}/reach", summary="How many people a pilot reached, each counted once")
+def pilot_reach(request: Request, caller: Caller, pilot_id: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
+    document = _of_pilot(caller, pilot_id)
+    row = figures.read_back(document)
+    return {**_about(document), **told_rollup(of_pilot(row)), "sites": document["figures"]["reach"]}
+
+
+@router.get("/goals/{goal}", summary="What pilots contribute to a goal")
+def goal_rollup(request: Request, caller: Caller, goal: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
+    if goal not in sdg.GOALS:
+        raise Invalid([Fault("goal", "unknown-code", f"{goal!r} is no goal: 1 to 17")])
+    rows, shared = _chosen(caller, {"goals": goal})
+    found = per_goal(rows, shared).get(goal)
+    return {"goal": goal, "label": dict(sdg.GOALS[goal].label), **_told_or_none(found), **_said(rows)}
+
+
+@router.get("/countries/{iso3}", summary="What pilots do in a country")
+def country_rollup(request: Request, caller: Caller, iso3: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
+    place = places.PLACES.get(iso3)
+    if place is None:
+        raise Invalid([Fault("iso3", "unknown-code", f"{iso3!r} is no ISO 3166-1 alpha-3 code such as ZMB")])
+    rows, shared = _chosen(caller, {"countries": iso3})
+    found = per_country(rows, shared).get(iso3)
+    return {"country": iso3, "label": dict(place.names), **_told_or_none(found), **_said(rows)}
+
+
+@router.get("/overview", summary="All pilots: counts, people reached, evidence")
+def overview(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
+    rows, shared = _chosen(caller, {})
+    goals, countries = per_goal(rows, shared), per_country(rows, shared)
+    return {
+        **told_rollup(of_all(rows, shared)),
+        "goals": {goal: told_rollup(row) for goal, row in goals.items()},
+        "countries": {country: told_rollup(row) for country, row in countries.items()},
+        **_said(rows),
+    }
+
+
+@router.get("/progress", summary="Published progress, oldest first")
+def list_progress(
+    request: Request,
+    caller: Caller,
+    page: Paged,
+    pilot: Annotated[str, Query(max_length=64)],
+) -> JSONResponse:
+    rows = [row for row in documents.progress_of(pilot) if may_see(caller, row.key[0], audience_of(row))]
+    start = next((number + 1 for number, row in enumerate(rows) if row.id == page.after), 0) if page.after else 0
+    shown = rows[start : start + page.limit]
+    last = shown[-1].id if len(rows) > start + page.limit else None
+    return list_answer(request, [told_row(row) for row in shown], last)
+
+
+def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], frozenset[frozenset[str]]]:
+    """One row per pilot, from the caller's own observations or from what others published; and agreed sharing."""
+    found = documents.figures(query)
+    private = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "private"}
+    published = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "published"}
+    rows = choose(private, published, {caller.agency})
+    visible = documents.those("pilot", {row.pilot for row in rows})
+    rows = [
+        row for row in rows if row.pilot in visible and may_see(caller, row.agency, audience_of(visible[row.pilot]))
+    ]
+    declared = {one["pilot"]: one["figures"].get("shared_reach_with", []) for one in found}
+    lead_of = {one["pilot"]: one["agency"] for one in found}
+    return rows, agreed_sharing(declared, lead_of).agreed
+
+
+def _told_or_none(row: Row | None) -> dict[str, Any]:
+    if row is None:
+        nothing = {kind: {"lower": None, "upper": None, "unknown": 0} for kind in KINDS}
+        return {"pilots": [], "statuses": {}, "evidence": {}, "reach": nothing, "sources": {}}
+    return told_rollup(row)
+
+
+def told_rollup(row: Row) -> dict[str, Any]:
+    """Counts and bounds; never a value of an official indicator."""
+    return {
+        "pilots": list(row.pilots),
+        "statuses": dict(row.statuses),
+        "evidence": dict(row.evidence),
+        "reach": {kind: asdict(bounds) for kind, bounds in row.reach.items()},
+        "sources": dict(row.sources),
+    }
+
+
+def _said(rows: list[PilotRow]) -> dict[str, Any]:
+    sources = sorted({row.source for row in rows})
+    return {"basis": {source: BASIS[source] for source in sources}, "versions": versions()}
