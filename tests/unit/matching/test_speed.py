@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import date
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -71,10 +71,10 @@ def test_a_pilot_is_answered_within_a_tenth_of_a_second(index: Index, world: Wor
         ],
     }
     times = []
-    for _ in range(5):  # the machine may be busy: the best of five is what the code takes
-        start = perf_counter()
+    for _ in range(5):  # time of this process alone: other work on the machine is not the code's
+        start = process_time()
         proposal = propose(pilot_of(record), index, world, Rules(), Usage())
-        times.append(perf_counter() - start)
+        times.append(process_time() - start)
     assert proposal.status == "proposed"
     assert proposal.bound.proven
     assert min(times) < 0.1
@@ -84,9 +84,9 @@ def test_putting_one_capability_into_a_full_index_takes_no_rebuild(index: Index)
     one = capability_of({"id": "c00001", "agency": "agency-01", "code": "data.base_maps", "countries": ["NER"]})
     before = index.get("c00001")
     assert before is not None
-    start = perf_counter()
+    start = process_time()
     index.put(one)
-    taken = perf_counter() - start
+    taken = process_time() - start
     index.put(before)
     assert taken < 0.005
     assert len(index) == CAPABILITIES
