@@ -17,7 +17,7 @@ from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from shared.facts.fact import Fact
+from shared.facts.fact import Fact, Unreadable
 from shared.facts.names import LedgerName, ledger_name
 from shared.facts.verify import ChainTrouble, Head, check_chain
 from shared.ledger.lease import Lease
@@ -88,6 +88,7 @@ class Follower:
         """Ledgers that cannot be followed further just now, and why (a gap, a fork); the others go on."""
         self.trouble: str | None = None
         """Why the follower cannot go on just now; None if it can."""
+        self._failing: dict[str, str] = {}
 
     # -- from outside ----------------------------------------------------------------------------------------
 
@@ -137,8 +138,9 @@ class Follower:
         """Facts not yet folded per ledger; empty when level."""
         behind = {}
         for ledger, head in self._store.heads().items():
-            if self._fold.wants(ledger_name(ledger)):
-                missing = head.sequence - self.position(ledger).sequence
+            if self._wants(ledger):
+                at = self.position(ledger)
+                missing = head.sequence - (at.sequence if at.epoch == head.epoch else 0)
                 if missing > 0:
                     behind[ledger] = missing
         return behind
@@ -148,17 +150,10 @@ class Follower:
         with self._working:
             if not self._lease.try_hold():
                 raise LostLease(f"{self.name}: another replica follows; ask it to rebuild")
-            self._loaded_for = 0
-            done = self._fold.rebuild(
-                (ledger, self._batches(ledger))
-                for ledger in self._store.ledgers()
-                if self._fold.wants(ledger_name(ledger))
-            )
+            self._store.barrier()
             self._load()
-            for ledger, head in done.items():
-                self._move(ledger, head, rewind=True)
-            self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
-        self._scanned_at = -FULL_LOOK_SECONDS
+            self._loaded_for = 0  # whatever happens now, the thread settles in anew afterwards
+            done = self._refold()
         self._news.set()
         return done
 
@@ -171,8 +166,9 @@ class Follower:
                     self._step()
                 else:
                     self._loaded_for = 0
+                    self._failing.clear()
                     self.caught_up.set()  # another replica follows; this one serves what that one folds
-                self.trouble = None
+                self.trouble = next(iter(self._failing.values()), None)
             except LostLease as lost:
                 log.warning("%s", lost)
                 self._loaded_for = 0
@@ -186,7 +182,7 @@ class Follower:
                 log.exception("%s: fold failed", self.name)
                 self._loaded_for = 0
                 self._stopping.wait(1.0)
-            self._news.wait(self._poll)
+            self._news.wait(min(self._poll, self._lease.renewal_seconds))
             self._news.clear()
 
     def _step(self) -> None:
@@ -200,17 +196,41 @@ class Follower:
                 hints, self._hints = self._hints, set()
             if not (hints or self._busy):  # a quiet moment: is there anything that no news told us of?
                 hints.update(self._behind(self._store.tails()))
-            if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
+            full_look = time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS
+            if full_look:
                 hints.update(self._store.ledgers())
                 self._scanned_at = time.monotonic()
             self._busy = False
             self._follow(hints)
+            self._say_what_is_missing(hints if full_look else self._behind(self._store.tails()) & hints)
             self.caught_up.set()
         if self._after_batch is not None:
             self._after_batch()
 
     def _behind(self, tails: Mapping[str, tuple[int, int]]) -> set[str]:
         return {ledger for ledger, tail in tails.items() if self._positions.get(ledger, Head()).position < tail}
+
+    def _say_what_is_missing(self, ledgers: Iterable[str]) -> None:
+        """A gap wider than a window, or a store put back to before the cursor, shows in no batch of facts."""
+        for ledger in ledgers:
+            at = self._positions.get(ledger, Head())
+            head = self._store.head(ledger)
+            if ledger in self.waiting or not self._wants(ledger) or head.position == at.position:
+                continue
+            if head.position < at.position:
+                told = (
+                    f"{ledger} ends at {head.epoch}:{head.sequence} here, but was folded up to {at.epoch}:{at.sequence}"
+                )
+                self.waiting[ledger] = f"{told}: the store was put back; take its facts back, or rebuild"
+            elif ledger not in self._failing and not self._store.after(ledger, at.position, 1):
+                self.waiting[ledger] = f"{ledger}: expected sequence {at.sequence + 1} of epoch {at.epoch}"
+
+    def _wants(self, ledger: str) -> bool:
+        try:
+            return self._fold.wants(ledger_name(ledger))
+        except ValueError as error:  # of a service that only a newer version knows
+            self.waiting[ledger] = str(error)
+            return False
 
     def _load(self) -> None:
         fencing = self._lease.fencing
@@ -226,24 +246,40 @@ class Follower:
             return
         if found is not None or self._positions:
             log.info("%s: fold version %s is new here; folding everything again", self.name, self._fold.version)
-            done = self._fold.rebuild(
-                (ledger, self._batches(ledger))
-                for ledger in self._store.ledgers()
-                if self._fold.wants(ledger_name(ledger))
-            )
-            for ledger, head in done.items():
-                self._move(ledger, head, rewind=True)
+            self._refold()
+            return
         self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
 
-    def _batches(self, ledger: str) -> Iterable[Sequence[Fact]]:
-        position = (1, 0)
-        while facts := self._store.after(ledger, position, BATCH):
+    def _refold(self) -> dict[str, Head]:
+        """Folds from the first facts on, and puts every cursor where that ended."""
+        done = self._fold.rebuild(self._everything())
+        for ledger in self._positions.keys() | done.keys():
+            self._move(ledger, done.get(ledger, Head()))
+        self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
+        return done
+
+    def _everything(self) -> Iterable[tuple[str, Iterable[Sequence[Fact]]]]:
+        fencing = self._lease.fencing
+        for ledger in self._store.ledgers():
+            if self._wants(ledger):
+                yield ledger, self._batches(ledger, fencing)
+        self._lead_on(fencing)  # the last look before fresh rows take the place of what another replica may write
+
+    def _batches(self, ledger: str, fencing: int) -> Iterable[Sequence[Fact]]:
+        at = Head()
+        while facts := self._contiguous(ledger, at, self._store.after(ledger, at.position, BATCH)):
+            self._lead_on(fencing)
             yield facts
-            position = facts[-1].header.position
+            at = Head(facts[-1].header.epoch, facts[-1].header.sequence, facts[-1].hash)
+
+    def _lead_on(self, fencing: int) -> None:
+        """However long a rebuild takes, the lease is kept. Raises LostLease if it was lost all the same."""
+        if not self._lease.try_hold() or self._lease.fencing != fencing:
+            raise LostLease(f"{self.name}: the lease went to another replica during the rebuild")
 
     def _follow(self, ledgers: set[str]) -> None:
         """Folds across ledgers in batches, so that many quiet ledgers cost no more than one busy one."""
-        pending = sorted(ledger for ledger in ledgers if self._fold.wants(ledger_name(ledger)))
+        pending = sorted(ledger for ledger in ledgers if self._wants(ledger))
         while pending and not self._stopping.is_set():
             batch: list[Fact] = []
             heads: dict[str, Head] = {}
@@ -261,12 +297,32 @@ class Follower:
                     unfinished.append(ledger)
             if not batch:
                 return
-            self._fold.fold(batch)
-            for number, (ledger, head) in enumerate(heads.items(), start=1):
-                self._move(ledger, head, journaled=number == len(heads))
+            self._fold_all(batch)
+            done = [ledger for ledger in heads if ledger not in self._failing]
+            for number, ledger in enumerate(done, start=1):
+                self._move(ledger, heads[ledger], journaled=number == len(done))
             if not self._lease.is_held and not self._lease.try_hold():
                 raise LostLease(f"{self.name}: the lease went to another replica")
-            pending = unfinished
+            pending = [ledger for ledger in unfinished if ledger not in self._failing]
+
+    def _fold_all(self, batch: list[Fact]) -> None:
+        """Folds a batch; if the fold has a fault with one ledger, the others go on and the fault is shown."""
+        ledgers = {str(fact.header.ledger) for fact in batch}
+        for ledger in ledgers:
+            self._failing.pop(ledger, None)
+        try:
+            self._fold.fold(batch)
+        except (PyMongoError, LostLease):
+            raise
+        except Exception:
+            log.exception("%s: fold failed; trying ledger by ledger", self.name)
+            for ledger in sorted(ledgers):
+                try:
+                    self._fold.fold([fact for fact in batch if str(fact.header.ledger) == ledger])
+                except PyMongoError:
+                    raise
+                except Exception as error:
+                    self._failing[ledger] = f"fold of {ledger} failed: {type(error).__name__}: {error}"
 
     def _contiguous(self, ledger: str, at: Head, facts: list[Fact]) -> list[Fact]:
         """The facts that follow `at` without a gap: the cursor never jumps, and never crosses a broken chain."""
@@ -277,19 +333,19 @@ class Follower:
             except ChainTrouble as trouble:
                 self.waiting[ledger] = trouble.detail
                 return facts[:number]
+            except Unreadable as error:
+                self.waiting[ledger] = f"{ledger}: after {head.epoch}:{head.sequence} stands what is no fact: {error}"
+                return facts[:number]
             head = Head(fact.header.epoch, fact.header.sequence, fact.hash)
         self.waiting.pop(ledger, None)
         return facts
 
-    def _move(self, ledger: str, head: Head, *, rewind: bool = False, journaled: bool = True) -> None:
+    def _move(self, ledger: str, head: Head, *, journaled: bool = True) -> None:
         """Moves a cursor; the last of a batch is journaled, which puts all before it on disk as well."""
         cursors = self._cursors if journaled else self._quick
         place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash, "fencing": self._lease.fencing}
         try:
-            answer = cursors.update_one(
-                {"_id": ledger, "fencing": {"$lte": self._lease.fencing}}, {"$set": place}, upsert=True
-            )
+            cursors.update_one({"_id": ledger, "fencing": {"$lte": self._lease.fencing}}, {"$set": place}, upsert=True)
         except DuplicateKeyError as error:
             raise LostLease(f"{self.name}: a later holder of the lease moved the cursor of {ledger}") from error
-        assert rewind or answer.acknowledged
         self._positions[ledger] = head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -39,6 +40,7 @@ class Lease:
         self.holder = holder
         self._length = timedelta(seconds=seconds)
         self._clock = clock
+        self._lock = threading.Lock()
         self.fencing = 0
         self._trusted_until: datetime | None = None
 
@@ -46,8 +48,17 @@ class Lease:
     def is_held(self) -> bool:
         return self._trusted_until is not None and self._clock() < self._trusted_until
 
+    @property
+    def renewal_seconds(self) -> float:
+        """How often a holder renews, to keep the lease although a renewal or two comes late."""
+        return self._length.total_seconds() / 4
+
     def try_hold(self) -> bool:
         """Takes or renews the lease. True if this replica holds it; `fencing` is then its number."""
+        with self._lock:  # two threads of one replica must not lose to each other
+            return self._try_hold()
+
+    def _try_hold(self) -> bool:
         now = self._clock()
         until = now + self._length
         try:
@@ -85,11 +96,11 @@ class Lease:
 
     def release(self) -> None:
         """Lets another replica take over at once."""
-        if not self.fencing:
-            return
-        self._trusted_until = None
-        self._collection.update_one(
-            {"_id": self.name, "holder": self.holder, "fencing": self.fencing},
-            {"$set": {"until": datetime.fromtimestamp(0, UTC)}},
-        )
-        self.fencing = 0
+        with self._lock:
+            if not self.fencing:
+                return
+            fencing, self.fencing, self._trusted_until = self.fencing, 0, None
+            self._collection.update_one(
+                {"_id": self.name, "holder": self.holder, "fencing": fencing},
+                {"$set": {"until": datetime.fromtimestamp(0, UTC)}},
+            )

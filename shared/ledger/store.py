@@ -13,7 +13,7 @@ and what it says is checked against the facts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -136,10 +136,11 @@ class LedgerStore:
         be journaled is therefore followed by a journaled write of our own before it is handed out.
         """
         facts = self._after(ledger, position, limit)
-        self.ensure_durable(facts[-1:])
-        return facts
+        if facts:
+            self._ensure_durable({ledger: (facts[-1][0], facts[-1][1])})
+        return [fact for _, _, fact in facts]
 
-    def _after(self, ledger: str, position: tuple[int, int], limit: int) -> list[Fact]:
+    def _after(self, ledger: str, position: tuple[int, int], limit: int) -> list[tuple[int, int, Fact]]:
         epoch, sequence = position
         facts = self._window(ledger, epoch, sequence, limit)
         if facts or limit < 1:
@@ -151,11 +152,11 @@ class LedgerStore:
                 return facts
         return []
 
-    def _window(self, ledger: str, epoch: int, sequence: int, limit: int) -> list[Fact]:
+    def _window(self, ledger: str, epoch: int, sequence: int, limit: int) -> list[tuple[int, int, Fact]]:
         """Sequences are without gaps, so the next `limit` facts are the next `limit` sequences."""
         wanted = {"ledger": ledger, "epoch": epoch, "sequence": {"$gt": sequence, "$lte": sequence + limit}}
         documents = sorted(self.facts.find(wanted), key=lambda document: document["sequence"])
-        return [fact_of(document) for document in documents]
+        return [(epoch, document["sequence"], fact_of(document)) for document in documents]
 
     def walk(self, ledger: str) -> Iterator[Document]:
         """Every stored document of a ledger in the order of its places, gaps passed over; for proving it."""
@@ -239,11 +240,7 @@ class LedgerStore:
 
     def note_tails(self, facts: Sequence[Fact]) -> None:
         """These facts are committed: remembers how far their ledgers reach, without waiting for the disk."""
-        furthest: dict[str, tuple[int, int]] = {}
-        for fact in facts:
-            ledger, position = str(fact.header.ledger), fact.header.position
-            furthest[ledger] = max(position, furthest.get(ledger, position))
-        for ledger, position in furthest.items():
+        for ledger, position in furthest(facts).items():
             self.mark_durable(ledger, position)
             self._tails.update_one({"_id": ledger}, {"$max": {"tail": number_of(position)}})
 
@@ -254,11 +251,14 @@ class LedgerStore:
 
     def ensure_durable(self, facts: Iterable[Fact]) -> None:
         """Returns when these facts, found by reading, are known to be journaled on a majority."""
-        unsure = [f for f in facts if self._durable.get(str(f.header.ledger), (0, 0)) < f.header.position]
+        self._ensure_durable(furthest(facts))
+
+    def _ensure_durable(self, places: Mapping[str, tuple[int, int]]) -> None:
+        unsure = {ledger: at for ledger, at in places.items() if self._durable.get(ledger, (0, 0)) < at}
         if unsure and not self._is_replica_set:
             self.barrier()
-        for fact in unsure:
-            self.mark_durable(str(fact.header.ledger), fact.header.position)
+        for ledger, at in unsure.items():
+            self.mark_durable(ledger, at)
 
     def barrier(self) -> None:
         """A journaled no-op: after it, everything read before is known to be on a majority's disk."""
@@ -278,6 +278,15 @@ class LedgerStore:
         except OperationFailure:
             return False
         return True
+
+
+def furthest(facts: Iterable[Fact]) -> dict[str, tuple[int, int]]:
+    """The last place per ledger."""
+    places: dict[str, tuple[int, int]] = {}
+    for fact in facts:
+        ledger, position = str(fact.header.ledger), fact.header.position
+        places[ledger] = max(position, places.get(ledger, position))
+    return places
 
 
 def number_of(position: tuple[int, int]) -> int:
