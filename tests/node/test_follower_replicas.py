@@ -12,7 +12,7 @@ from shared.facts.fact import Fact
 from shared.facts.verify import Head
 from shared.ledger.documents import Rows
 from shared.ledger.follower import Follower, LostLease
-from shared.ledger.rows import Key
+from shared.ledger.rows import Key, Row
 from shared.settings import Settings
 from tests.node.following import Following, PilotRow, chain_of, following_in, ids, put
 from tests.node.ledgers import pilot, until
