@@ -22,14 +22,24 @@ def four_sentences(
     priority: Priority,
     status: Status,
 ) -> dict[str, str]:
+    """`sentences_of` as one text per language."""
+    said = sentences_of(problem, plan, uncovered, weakest, priority, status)
+    return {language: " ".join(sentences) for language, sentences in said.items()}
+
+
+def sentences_of(
+    problem: Problem,
+    plan: Plan,
+    uncovered: Sequence[Uncovered],
+    weakest: Reason,
+    priority: Priority,
+    status: Status,
+) -> dict[str, list[str]]:
     """Exactly four sentences per language; the third begins "The weakest point is" / "Le point le plus faible est"."""
     first = _who(problem, plan, status, uncovered)
     second = _how_much(problem, plan, status)
     fourth = _how_urgent(priority)
-    return {
-        language: " ".join(part[language] for part in (first, second, weakest.text, fourth))
-        for language in ("en", "fr")
-    }
+    return {language: [part[language] for part in (first, second, weakest.text, fourth)] for language in ("en", "fr")}
 
 
 def reasons_of(problem: Problem, plan: Plan, agency: str) -> tuple[Reason, ...]:

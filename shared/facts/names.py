@@ -30,7 +30,12 @@ KINDS: dict[str, frozenset[str]] = {
             *("screening", "assessment", "lesson", "link"),
         )
     ),
-    "matching": frozenset(["proposal", "response", "suspension", "testbed", "recommendation", "rules"]),
+    "matching": frozenset(
+        (
+            *("proposal", "response", "suspension", "testbed", "recommendation", "rules"),
+            *("question", "answer"),
+        )
+    ),
     "metrics": frozenset(["indicator", "plan", "observations", "review", "upload", "snapshot", "progress"]),
     "mesh": frozenset(["roster", "heads"]),
 }
@@ -47,6 +52,9 @@ OWNER_FIELDS: dict[str, str] = {
     "response": "agency",
     "suspension": "agency",
     "testbed": "lead",
+    "question": "agency",
+    "answer": "agency",
+    "rules": "agency",
     "plan": "agency",
     "progress": "agency",
     "observations": "agency",

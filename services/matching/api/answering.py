@@ -1,0 +1,198 @@
+"""What agencies say about proposals: responses, questions, answers, and the lead's closing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from services.matching import documents
+from services.matching.api.posts import AnswerPost, FormationPost, QuestionPost, ResponsePost
+from services.matching.domain import responding
+from services.matching.domain.responding import ROLES
+from services.matching.domain.standing import ACCEPTING, DECISIONS, standings_of
+from services.matching.promises import check_capacity
+from services.matching.views import lacking_of, told_fact, told_response, told_testbeds
+from services.matching.writing import (
+    author_for,
+    commit,
+    following_of,
+    ledger_of,
+    memory_of,
+    newest_version,
+    proposal_now,
+    readable,
+)
+from shared.access.actors import Actor
+from shared.facts.ids import new_id
+from shared.http.caller import Caller
+from shared.http.paging import Paged, list_answer
+from shared.http.posted import Body, IdempotencyKey, command_of, describes, etag
+from shared.ledger.drafts import Recorded
+from shared.problems import Conflict, Fault, Invalid, NotFound
+
+router = APIRouter(prefix="/v1", tags=["answers"])
+
+Code = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/responses", summary="Responses, newest first")
+def list_responses(
+    request: Request,
+    caller: Caller,
+    page: Paged,
+    proposal: Code = None,
+    agency: Code = None,
+    pilot: Code = None,
+) -> JSONResponse:
+    asked = {"proposal": proposal, "agency": agency, "pilot": pilot}
+    query: dict[str, Any] = {column: value for column, value in asked.items() if value is not None}
+    rows, last = documents.page("response", query, reader=caller.agency, after=page.after, limit=page.limit)
+    return list_answer(request, [told_response(row, caller) for row in rows], last)
+
+
+@router.post(
+    "/proposals/{proposal_id}/responses",
+    status_code=201,
+    summary="Accept, accept with conditions, decline, show interest, withdraw",
+    openapi_extra=describes(ResponsePost),
+)
+def respond(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+    post = body.as_object()
+    agency, decision = _word(post, "agency"), _word(post, "decision")
+    if decision not in ROLES or decision not in DECISIONS:
+        known = ", ".join(DECISIONS)
+        raise Invalid([Fault("decision", "unknown", f"expected one of {known}")])
+    return _respond(request, caller, proposal_id, agency, post, body.digest, key)
+
+
+def _respond(
+    request: Request, caller: Actor, proposal_id: str, agency: str, post: dict[str, Any], digest: str, key: str | None
+) -> JSONResponse:
+    ledger = ledger_of(request)
+    row = readable(caller, "proposal", proposal_id)
+    author = author_for(ledger, caller, agency, ROLES[str(post["decision"])])
+    own_id = responding.response_id(proposal_id, agency)
+    command = command_of(caller, f"POST responses/{proposal_id}", key, digest, own_id)
+    earlier = ledger.earlier_answer(command)
+    if earlier is not None:
+        return _replayed(earlier)
+    state, _ = proposal_now(ledger, row)
+    answers = documents.answers_to([row])
+    now = ledger.now()
+    standing = next((one for one in standings_of(state, answers, now) if one.agency == agency), None)
+    change = responding.responded(
+        state,
+        agency,
+        post,
+        standing=standing,
+        previous=next((one for one in answers if one.id == own_id), None),
+        version=newest_version(ledger, agency, "response", own_id),
+        actor=author.actor,
+        role=author.role,
+        now=now,
+    )
+    if change.state["decision"] in ACCEPTING:
+        check_capacity(change.state, memory_of(request), now)
+    fact, _ = commit(ledger, author, change, command)
+    request.app.state.parts.wake()
+    return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
+
+
+@router.post(
+    "/proposals/{proposal_id}/formation",
+    status_code=201,
+    summary="The lead says yes and closes: the testbed forms with those who accepted",
+    openapi_extra=describes(FormationPost),
+)
+def form(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+    """Records the lead's acceptance; the testbed follows from it. Refused, with all that lacks, where the rule is not
+    met by the others."""
+    ledger = ledger_of(request)
+    row = readable(caller, "proposal", proposal_id)
+    lead = row.key[0]
+    author_for(ledger, caller, lead, ROLES["form"])
+    post = body.as_object()
+    if row.state.get("status") == "open":
+        memory = memory_of(request)
+        world = memory.world(ledger.now().date())
+        lacks = lacking_of(row, lambda agency: world.agency(agency).is_un_entity, ledger.now(), closing=True)
+        if lacks and post.get("proposal_hash") == row.state["hash"]:
+            raise Conflict("The testbed cannot form yet: " + " ".join(one.detail for one in lacks), faults=lacks)
+        said = {"agency": lead, "decision": "accept", "close": True, "proposal_hash": post.get("proposal_hash")}
+        _respond(request, caller, proposal_id, lead, said, body.digest, key)
+        following_of(request).follow(str(row.state["pilot"]))
+    elif row.state.get("status") != "formed":
+        responding.check_answerable(row.state, str(post.get("proposal_hash")))
+    testbed = documents.find("testbed", str(readable(caller, "proposal", proposal_id).state.get("testbed")))
+    if testbed is None:
+        raise Conflict("The lead's acceptance is recorded; the testbed forms as soon as the answers are in.")
+    told = told_testbeds([testbed], caller)[0]
+    return JSONResponse({**told, "notices": []}, 201, headers={"ETag": etag(testbed.version)})
+
+
+@router.post(
+    "/proposals/{proposal_id}/questions",
+    status_code=201,
+    summary="Ask the lead something",
+    openapi_extra=describes(QuestionPost),
+)
+def ask(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+    ledger = ledger_of(request)
+    row = readable(caller, "proposal", proposal_id)
+    post = body.as_object()
+    agency = _word(post, "agency")
+    author = author_for(ledger, caller, agency, ROLES["ask"])
+    own_id = new_id()
+    command = command_of(caller, f"POST questions/{proposal_id}", key, body.digest, own_id)
+    earlier = ledger.earlier_answer(command)
+    if earlier is not None:
+        return _replayed(earlier)
+    state, _ = proposal_now(ledger, row)
+    change = responding.asked(state, agency, post, id=own_id, actor=author.actor, now=ledger.now())
+    fact, _ = commit(ledger, author, change, command)
+    return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
+
+
+@router.post(
+    "/proposals/{proposal_id}/answers",
+    status_code=201,
+    summary="The lead answers a question",
+    openapi_extra=describes(AnswerPost),
+)
+def answer(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+    ledger = ledger_of(request)
+    row = readable(caller, "proposal", proposal_id)
+    author = author_for(ledger, caller, row.key[0], ROLES["answer"])
+    post = body.as_object()
+    question = documents.find("question", _word(post, "question"))
+    if question is None or question.state.get("proposal") != proposal_id:
+        raise NotFound("This proposal has no such question; name it by its `id`.")
+    own_id = responding.answer_id(question.id)
+    command = command_of(caller, f"POST answers/{proposal_id}", key, body.digest, own_id)
+    earlier = ledger.earlier_answer(command)
+    if earlier is not None:
+        return _replayed(earlier)
+    change = responding.answered(
+        row.state,
+        question.state,
+        post,
+        version=newest_version(ledger, row.key[0], "answer", own_id),
+        actor=author.actor,
+        now=ledger.now(),
+    )
+    fact, _ = commit(ledger, author, change, command)
+    return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
+
+
+def _replayed(earlier: Recorded) -> JSONResponse:
+    headers = {"ETag": etag(earlier.fact.header.version), "Idempotency-Replayed": "true"}
+    return JSONResponse(told_fact(earlier.fact), 201, headers=headers)
+
+
+def _word(post: dict[str, Any], name: str) -> str:
+    value = post.get(name)
+    if not isinstance(value, str) or not value:
+        raise Invalid([Fault(name, "missing", "expected a text")])
+    return value

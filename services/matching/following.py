@@ -1,0 +1,324 @@
+"""What follows for one pilot: propose, release, repair, form, close. Reactions: doing one twice is doing it once.
+
+Everything is decided from rows and written with keys that derive from what it was decided on, so that it does not
+matter in which order facts came, how often this runs, or where it was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from services.matching import documents
+from services.matching.domain import Change, State, formation, proposing
+from services.matching.domain.agency_rules import AgencyRules, solver_rules
+from services.matching.domain.binding import digest, material_of
+from services.matching.domain.standing import OUT, YES, Answer, Standing, leads_word, standings_of
+from services.matching.folds import audience_of
+from services.matching.memory import Memory
+from services.matching.model import THOUSAND, Pilot
+from services.matching.records import pilot_of
+from services.matching.repair import Repair
+from shared.ledger.ledger import Ledger
+from shared.ledger.rows import Row
+from shared.ledger.work import Work
+
+AT_MOST = 6
+"""Facts written for one pilot in one go; whatever is left is done when these have been folded."""
+OVER = ("closing", "closed")
+
+
+class Following:
+    def __init__(self, ledger: Ledger, memory: Memory, work: Work) -> None:
+        self._ledger = ledger
+        self._memory = memory
+        self._work = work
+
+    def follow(self, pilot_id: str, trace: str | None = None) -> bool:
+        """Does what follows for a pilot that this node matches. False if the pilot has not been seen here yet."""
+        row = documents.find("pilot", pilot_id)
+        if row is None:
+            return False
+        if self._ledger.hosts(row.key[0]):
+            self._memory.fresh()
+            for _ in range(AT_MOST):
+                if not self._once(row, trace):
+                    return True
+        return True
+
+    def matching(self, pilot: Pilot, without: Iterable[str] = (), kept: Iterable[str] = ()) -> Repair:
+        """The solver's answer for a pilot, as rules and promises stand now; nothing is computed before it is asked."""
+        memory = self._memory
+        today = self._ledger.now().date()
+        rules = solver_rules(pilot.id, memory.rules_of(pilot.lead), memory.all_rules(), without)
+        return Repair(pilot, memory.index, memory.world(today), rules, memory.usage(pilot.id), kept)
+
+    def _once(self, pilot: Row, trace: str | None) -> bool:
+        """One step; True if something was written and there may be more."""
+        lead = pilot.key[0]
+        chain = documents.proposals_of(pilot.id, lead)
+        current = chain[0] if chain else None
+        matchable = pilot.is_live and pilot.state.get("life") == "open" and bool(pilot.state.get("needs"))
+        if current is None:
+            return matchable and self._propose(pilot, None, trace)
+        for older, newer in zip(chain[1:], chain, strict=False):
+            if older.state["status"] in proposing.STANDING and older.is_live:
+                return self._write(proposing.superseded(older.state, older.version, newer.id), older, trace)
+        status = current.state["status"] if current.is_live else "closed"
+        if status in proposing.STANDING:
+            if not pilot.is_live or pilot.state.get("life") in (*OVER, "draft"):
+                because = "pilot_withdrawn" if not pilot.is_live else f"pilot_{pilot.state.get('life')}"
+                return self._write(proposing.closed(current.state, current.version, because), current, trace)
+            if status == "open":
+                return self._look_after(pilot, current, matchable, trace)
+            return matchable and self._think_again(pilot, current, trace)
+        if status == "formed":
+            return self._accompany(pilot, current, matchable, trace)
+        return matchable and status == "closed" and self._propose(pilot, current, trace)
+
+    # -- proposing -------------------------------------------------------------------------------------------
+
+    def _propose(
+        self,
+        pilot: Row,
+        previous: Row | None,
+        trace: str | None,
+        standings: Sequence[Standing] = (),
+    ) -> bool:
+        state = self._new_state(pilot, previous, standings)
+        change = Change("proposal", _verb(state), state["id"], 1, pilot.key[0], state)
+        return self._write(self._settle(change, pilot), previous or pilot, trace)
+
+    def _think_again(self, pilot: Row, current: Row, trace: str | None) -> bool:
+        """A draft, or the finding that nobody can help, is revised in place: nobody has answered it."""
+        held = current.state
+        previous = None if held.get("supersedes") is None else documents.find("proposal", held["supersedes"])
+        state = self._new_state(pilot, previous, (), held)
+        state = {**state, "made_at": held["made_at"], "round": held["round"], "supersedes": held["supersedes"]}
+        auto = state["status"] == "draft" and self._releases_itself(pilot)
+        if proposing.says_the_same(held, state) and not auto:
+            return False
+        change = Change("proposal", _verb(state), current.id, current.version + 1, pilot.key[0], state)
+        return self._write(self._settle(change, pilot), current, trace)
+
+    def _new_state(
+        self, pilot: Row, previous: Row | None, standings: Sequence[Standing], held: Mapping[str, Any] | None = None
+    ) -> State:
+        asked = pilot_of(pilot.state)
+        before = held or (None if previous is None else previous.state)
+        out = proposing.left_out(before, standings)
+        without = [one["agency"] for one in out]
+        kept = [one.agency for one in standings if one.status not in OUT]
+        found = self.matching(asked, without, kept)
+        carried: Sequence[Mapping[str, Any]] = ()
+        if previous is not None and standings:
+            carried = proposing.to_carry(previous.state, standings)
+        answer = found.proposal.as_state()
+        return proposing.proposed(
+            answer,
+            found.sentences,
+            pilot.state,
+            pilot.version,
+            _needs_of(asked),
+            now=self._ledger.now(),
+            previous=None if previous is None else previous.state,
+            out=out,
+            carried=carried if held is None else held.get("carried") or (),
+        )
+
+    def _releases_itself(self, pilot: Row) -> bool:
+        return self._memory.rules_of(pilot.key[0]).release == "auto" and audience_of(pilot) == "mesh"
+
+    def _settle(self, change: Change, pilot: Row) -> Change:
+        """The proposal released, where the lead's rules say that it releases itself, and the ledger it belongs to."""
+        state = change.state
+        if state["status"] == "draft" and self._releases_itself(pilot):
+            state = self.released(state, self._ledger.now())
+            change = replace(change, verb="released" if change.version > 1 else change.verb, state=state)
+        return replace(change, audience=proposing.audience_of(state, audience_of(pilot)))
+
+    def released(self, state: Mapping[str, Any], now: datetime) -> State:
+        """The proposal with its invitations out, as far as the invited agencies have room for them."""
+        partners = [member["agency"] for member in state["team"] if member["role"] != "lead"]
+        return proposing.released(
+            state,
+            now=now,
+            days=self.rules_of(state).invitation_days,
+            free_slots=self._memory.free_slots(partners, str(state["pilot"])),
+            offices=self._memory.offices_for(partners, state.get("countries") or ()),
+        )
+
+    def rules_of(self, proposal: Mapping[str, Any]) -> AgencyRules:
+        return self._memory.rules_of(str(proposal["lead"]))
+
+    # -- an open proposal ------------------------------------------------------------------------------------
+
+    def _look_after(self, pilot: Row, current: Row, matchable: bool, trace: str | None) -> bool:
+        """Only material facts touch an open proposal: a better team alone does not (DOMAIN 4, calm)."""
+        proposal, now = current.state, self._ledger.now()
+        answers = documents.answers_to([current])
+        standings = standings_of(proposal, answers, now)
+        self._watch_deadline(current)
+        if material_of(pilot.state) != proposal["material"]:
+            return matchable and self._propose(pilot, current, trace, _undecided(standings))
+        lead = leads_word(proposal, answers)
+        if not formation.lacking(proposal, standings, answers, self._is_un) and (
+            formation.is_settled(standings) or (lead is not None and lead.state.get("close"))
+        ):
+            return self._form(pilot, current, standings, answers, trace)
+        if not matchable:
+            return False
+        if self._is_broken(pilot, proposal, standings):
+            return self._propose(pilot, current, trace, standings)
+        return False
+
+    def _is_broken(self, pilot: Row, proposal: Mapping[str, Any], standings: Sequence[Standing]) -> bool:
+        if any(one.status in ("declined", "withdrawn") for one in standings):
+            return True
+        if any(one.status == "silent" for one in standings) and not formation.can_still_form(
+            proposal, standings, self._is_un
+        ):
+            return True
+        return bool(self._no_longer_fit(pilot, proposal, standings))
+
+    def _no_longer_fit(self, pilot: Row, proposal: Mapping[str, Any], standings: Sequence[Standing]) -> list[str]:
+        """Members whose part in the proposal no longer holds: withdrawn, changed, promised to others, recused.
+
+        What a member has accepted is its own promise: that others were promised the same does not undo it.
+        """
+        found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
+        suits = {
+            (need.id, suit.capability.id): suit.free
+            for need, each in zip(found.problem.needs, found.problem.suits, strict=True)
+            for suit in each
+        }
+        known = {capability for _, capability in suits}
+        accepted = {one.agency for one in standings if one.status in YES}
+        recused = {agency for agency, _ in found.rules.recusals}
+        broken = []
+        for member in proposal["team"]:
+            agency = member["agency"]
+            for cover in member["covers"]:
+                free = suits.get((cover["need"], cover["capability"]))
+                enough = free is not None and free >= min(round(cover["units"] * THOUSAND), free + 1)
+                short = free is None or not enough
+                if agency in accepted and self._memory.index.get(cover["capability"]) is not None:
+                    short = cover["capability"] not in known and not self._only_taken(cover, found)
+                if short or agency in recused:
+                    broken.append(agency)
+                    break
+        return broken
+
+    @staticmethod
+    def _only_taken(cover: Mapping[str, Any], found: Repair) -> bool:
+        """Whether a capability is refused for nothing but having been promised to others."""
+        need = next((one for one in found.problem.needs if one.id == cover["need"]), None)
+        if need is None:
+            return False
+        return any(
+            refusal.capability.id == cover["capability"] and refusal.code in ("no_capacity", "requests_reached")
+            for refusal in found.problem.refusals(need)
+        )
+
+    def _watch_deadline(self, current: Row) -> None:
+        deadlines = {one["deadline"] for one in current.state.get("invitations") or () if one.get("deadline")}
+        for deadline in deadlines:
+            when = datetime.fromisoformat(deadline)
+            if when > self._ledger.now():
+                self._work.touch([f"deadline|{current.state['pilot']}|{deadline}"], due=when)
+
+    # -- a testbed -------------------------------------------------------------------------------------------
+
+    def _form(
+        self, pilot: Row, current: Row, standings: Sequence[Standing], answers: Sequence[Answer], trace: str | None
+    ) -> bool:
+        proposal = current.state
+        known = documents.find("testbed", formation.testbed_id(current.id))
+        if known is None:
+            change = formation.form(proposal, pilot.state, standings, answers, self._ledger.now())
+            self._write(change, current, trace)
+        return self._write(
+            proposing.formed(proposal, current.version, formation.testbed_id(current.id)), current, trace
+        )
+
+    def _accompany(self, pilot: Row, current: Row, matchable: bool, trace: str | None) -> bool:
+        """After the testbed formed: members may leave; where it dissolves, the pilot is matched again."""
+        testbed = documents.find("testbed", str(current.state.get("testbed")))
+        if testbed is None or not testbed.is_live:
+            return False
+        standings = standings_of(current.state, documents.answers_to([current]), self._ledger.now())
+        left = [one.agency for one in standings if one.status == "withdrawn"]
+        state = testbed.state
+        if state.get("status") == "dissolved":
+            return matchable and self._propose(pilot, current, trace, standings)
+        after = formation.after_leaving(state, left, self._is_un, self._ledger.now())
+        if after is None:
+            return False
+        verb = "dissolved" if after["status"] == "dissolved" else "revised"
+        change = Change("testbed", verb, testbed.id, testbed.version + 1, testbed.key[0], after)
+        return self._write(change, testbed, trace)
+
+    # -- invitations that waited -----------------------------------------------------------------------------
+
+    def invite_further(self, agency: str, trace: str | None = None) -> None:
+        """Sends out the most urgent waiting invitations of an agency that has room again."""
+        memory = self._memory.fresh()
+        free = memory.free_slots([agency])[agency]
+        for state in memory.waiting_for(agency)[: max(0, free)]:
+            if not self._ledger.hosts(str(state["lead"])):
+                continue
+            row = documents.find("proposal", str(state["id"]))
+            if row is None or row.state.get("status") != "open":
+                continue
+            new = proposing.invited_further(
+                row.state, [agency], now=self._ledger.now(), days=self.rules_of(state).invitation_days
+            )
+            change = Change("proposal", "invited", row.id, row.version + 1, row.key[0], new)
+            self._write(change, row, trace)
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def _write(self, change: Change, cause: Row, trace: str | None) -> bool:
+        """True if it was written now or before; False if something else came first, which is then looked at anew."""
+        recorded = self._ledger.react(
+            f"{cause.shown.hash}|{digest([change.id, change.version])[:16]}",
+            change.agency,
+            change.kind,
+            change.verb,
+            change.id,
+            change.state,
+            version=change.version,
+            audience=change.audience,
+            trace=trace,
+            rests_on=change.rests_on,
+        )
+        return recorded is not None
+
+    def _is_un(self, agency: str) -> bool:
+        return self._memory.world(self._ledger.now().date()).agency(agency).is_un_entity
+
+
+def _verb(state: Mapping[str, Any]) -> str:
+    return "unmatched" if state["status"] == "no_partner" else "made"
+
+
+def _undecided(standings: Sequence[Standing]) -> list[Standing]:
+    """After a material change everybody is asked anew: what was said rested on what is no more."""
+    return [replace(one, status="invited", answer=None, carried=False) for one in standings]
+
+
+def _needs_of(pilot: Pilot) -> list[State]:
+    return [
+        {
+            "id": need.id,
+            "code": need.code,
+            "country": need.country,
+            "quantity": need.quantity / THOUSAND,
+            "essential": need.essential,
+            "months": list(need.months),
+            "met": need.already_met,
+        }
+        for need in pilot.needs
+    ]

@@ -1,0 +1,149 @@
+"""Which keys facts touch, and the worker that acts on them: only where this node's follower of matching leads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.matching import documents
+from services.matching.documents import SHARED, PilotRow
+from services.matching.domain.responding import WORDS, mesh_copy
+from services.matching.following import Following
+from services.matching.memory import Memory
+from services.matching.model import World
+from shared.facts.fact import Fact
+from shared.ledger.documents import rows_of
+from shared.ledger.keyring import Keyring
+from shared.ledger.ledger import Ledger
+from shared.ledger.rows import Key, Row
+from shared.ledger.work import Task, Work
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_AFTER = 12
+"""Attempts after which a pilot that this node never saw is left alone (its own node matches it)."""
+PRIVATE_WORDS: Mapping[str, Sequence[str]] = {"response": WORDS, "suspension": ("reason",)}
+
+
+class Reactions:
+    """Keys: `pilot|<id>`, `offer|<code>|<capability>`, `promise|<capability>`, `rules|<agency>`, `slots|<agency>`,
+    `share|<agency>|<kind>/<id>`, and `deadline|<pilot>|<time>`, which is due at that time."""
+
+    def __init__(self, work: Work, keyring: Keyring, memory: Memory) -> None:
+        self._work = work
+        self._keyring = keyring
+        self._memory = memory
+        self.ledger: Ledger | None = None
+        self.following: Following | None = None
+        """Both set by the composition root before anything is done; touching needs neither."""
+
+    def touched(self, rows: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
+        """Persists what these facts ask for, before the cursor moves."""
+        keys: set[str] = set()
+        for row in rows.values():
+            keys.update(self._keys(row))
+        self._memory.touched(rows.values())
+        self._work.touch(keys, facts[0].trace if facts else None)
+
+    def _keys(self, row: Row) -> Iterable[str]:
+        """What the row asks for. Shared copies, and pilots by their own facts, are the owner's node's business."""
+        state, hosted = row.state, self._keyring.hosts(row.key[0])
+        if hosted and _is_in_circle(row):
+            yield f"share|{row.key[0]}|{row.key[2]}"
+        match row.kind:
+            case "pilot" if hosted:
+                yield f"pilot|{row.id}"
+            case "proposal":
+                if hosted:
+                    yield f"pilot|{state.get('pilot')}"
+                yield from (f"slots|{one.get('agency')}" for one in _dicts(state.get("invitations")))
+            case "response":
+                yield from (f"pilot|{state.get('pilot')}", f"slots|{row.key[0]}")
+                yield from (f"promise|{one.get('capability')}" for one in _dicts(state.get("reserves")))
+            case "testbed":
+                yield from (f"pilot|{pilot}" for pilot in state.get("pilots") or ())
+            case "capability":
+                before = self._memory.capability_code(row.id)
+                yield from (f"offer|{code}|{row.id}" for code in {before, state.get("code")} - {None})
+            case "rules":
+                yield f"rules|{row.key[0]}"
+
+    def step(self) -> bool:
+        """Does what is due; True if there may be more."""
+        due = self._work.due()
+        for task in due:
+            try:
+                done = self._act(task)
+            except Exception as error:  # kept with its reason and tried again later
+                log.exception("reaction to %s failed", task.key)
+                self._work.put_off(task, f"{type(error).__name__}: {error}")
+                continue
+            if done or task.attempts >= GIVE_UP_AFTER:
+                self._work.done(task)
+            else:
+                self._work.put_off(task, "the record has not been seen here yet")
+        return bool(due)
+
+    def _act(self, task: Task) -> bool:
+        assert self.following is not None
+        what, _, rest = task.key.partition("|")
+        if what == "pilot":
+            return self.following.follow(rest, task.trace)
+        if what == "deadline":
+            return self.following.follow(rest.split("|", 1)[0], task.trace)
+        if what == "slots":
+            self.following.invite_further(rest, task.trace)
+        elif what == "share":
+            self._share(rest, task.trace)
+        elif what == "offer":
+            code, _, capability = rest.partition("|")
+            self._touch_pilots(self._open_pilots(code) | self._memory.fresh().proposals_using(capability), task)
+        elif what == "promise":
+            self._touch_pilots(self._memory.fresh().proposals_using(rest), task)
+        elif what == "rules":
+            self._touch_pilots(self._pilots_under(rest), task)
+        return True
+
+    def _touch_pilots(self, pilots: Iterable[str], task: Task) -> None:
+        self._work.touch({f"pilot|{pilot}" for pilot in pilots}, task.trace)
+
+    def _open_pilots(self, code: str) -> set[str]:
+        """Open pilots of hosted agencies that ask for this code, or for one akin to it."""
+        assert self.ledger is not None
+        world: World = self._memory.world(self.ledger.now().date())
+        codes = [code, *world.code(code).siblings]
+        rows = rows_of(PilotRow.objects(needs__in=codes, life="open"))
+        return {row.id for row in rows if self._keyring.hosts(row.key[0])}
+
+    def _pilots_under(self, agency: str) -> set[str]:
+        """Pilots that an agency's rules decide about: those it leads, and those it recused itself from."""
+        recused = set(self._memory.fresh().rules_of(agency).recusals)
+        if not self._keyring.hosts(agency):
+            return recused
+        return recused | {row.id for row in rows_of(PilotRow.objects(lead=agency, life="open"))}
+
+    def _share(self, rest: str, trace: str | None) -> None:
+        """The mesh learns of what an agency said within a circle, without its words."""
+        assert self.ledger is not None
+        agency, _, aggregate = rest.partition("|")
+        row = documents.matching_rows().get((agency, "matching", aggregate))
+        if row is None or not row.is_live or not _is_in_circle(row):
+            return
+        self.ledger.react(
+            row.shown.hash,
+            agency,
+            row.kind,
+            SHARED,
+            row.id,
+            mesh_copy(row.state, PRIVATE_WORDS[row.kind]),
+            version=row.version + 1,
+            trace=trace,
+        )
+
+
+def _is_in_circle(row: Row) -> bool:
+    return row.is_live and row.kind in PRIVATE_WORDS and row.shown.ledger.count(".") == 2
+
+
+def _dicts(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

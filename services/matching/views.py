@@ -1,0 +1,161 @@
+"""Records as they are answered: the owner's state joined with what others said of it in their own ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.matching import documents
+from services.matching.documents import SHARED, AnswerRow, QuestionRow, SuspensionRow
+from services.matching.domain import formation
+from services.matching.domain.responding import WORDS
+from services.matching.domain.standing import UNANSWERED, Answer, answer_to, leads_word, standings_of
+from services.matching.folds import audience_of
+from services.matching.writing import may_read
+from shared.access.actors import Actor
+from shared.facts.fact import Fact, rfc3339
+from shared.ledger.documents import rows_of
+from shared.ledger.rows import Row
+from shared.problems import Fault
+
+Told = dict[str, Any]
+
+
+def told_row(row: Row) -> Told:
+    return {
+        **row.state,
+        "id": row.id,
+        "agency": row.key[0],
+        "version": row.version,
+        "audience": audience_of(row),
+        "ledger_place": row.shown.place,
+        "changed_at": rfc3339(row.shown.time),
+    }
+
+
+def told_fact(fact: Fact, notices: Sequence[Mapping[str, Any]] = ()) -> Told:
+    header = fact.header
+    return {
+        **(fact.state or {}),
+        "id": header.subject.split("/", 1)[1],
+        "agency": header.agency,
+        "version": header.version,
+        "audience": header.ledger.audience,
+        "ledger_place": fact.place,
+        "changed_at": rfc3339(header.time),
+        "notices": list(notices),
+    }
+
+
+def told_proposals(rows: Sequence[Row], caller: Actor, now: datetime) -> list[Told]:
+    """Proposals with the answers to them. Words and questions only for agencies of the team."""
+    by_proposal: dict[str, list[Answer]] = {}
+    for answer in documents.answers_to(rows):
+        by_proposal.setdefault(answer.proposal, []).append(answer)
+    questions = _questions(rows, caller)
+    told = []
+    for row in rows:
+        wanted = [row.id, *(one["proposal"] for one in row.state.get("carried") or ())]
+        answers = [answer for proposal in wanted for answer in by_proposal.get(proposal, ())]
+        told.append(_proposal(row, answers, questions.get(row.id, []), now))
+    return told
+
+
+def _proposal(row: Row, answers: Sequence[Answer], questions: list[Told], now: datetime) -> Told:
+    state = row.state
+    standings = {one.agency: one for one in standings_of(state, answers, now)}
+    told = told_row(row)
+    told["invitations"] = [one.as_json() for one in standings.values()]
+    told["team"] = []
+    for member in state.get("team") or ():
+        standing = standings.get(member["agency"])
+        answer = answer_to(state, member["agency"], answers)[0]
+        response: Told | None = None
+        if answer is not None:
+            response = {"id": answer.id, "decision": answer.decision, "at": answer.at}
+            if standing is not None and standing.carried:
+                response["carried"] = True
+        told["team"].append({**member, "response": response})
+    told["questions"] = questions
+    told["awaits"] = _awaited(state, standings.values(), answers)
+    return told
+
+
+def _awaited(state: Mapping[str, Any], standings: Iterable[Any], answers: Sequence[Answer]) -> list[str]:
+    """Agencies whose word is needed now; a draft waits for the lead alone."""
+    if state.get("status") == "draft":
+        return [str(state["lead"])]
+    if state.get("status") != "open":
+        return []
+    lead = [] if leads_word(state, answers) else [str(state["lead"])]
+    return lead + [one.agency for one in standings if one.status in UNANSWERED]
+
+
+def _questions(rows: Sequence[Row], caller: Actor) -> dict[str, list[Told]]:
+    ids = [row.id for row in rows if caller.agency in (row.state.get("agencies") or ())]
+    if not ids:
+        return {}
+    answers = {
+        row.state.get("question"): row.state
+        for row in rows_of(AnswerRow.objects(proposal__in=ids))
+        if row.is_live and may_read(caller, row)
+    }
+    found: dict[str, list[Told]] = {}
+    for row in sorted(rows_of(QuestionRow.objects(proposal__in=ids)), key=lambda row: row.id):
+        if row.is_live and may_read(caller, row):
+            told = {name: row.state.get(name) for name in ("id", "agency", "question", "asked_at")}
+            answer = answers.get(row.id)
+            if answer is not None:
+                told |= {"answer": answer.get("answer"), "answered_at": answer.get("answered_at")}
+            found.setdefault(str(row.state.get("proposal")), []).append(told)
+    return found
+
+
+def told_response(row: Row, caller: Actor) -> Told:
+    """A response; its words, where it has any, for agencies of the circle in which they were said."""
+    told = told_row(row)
+    signed = documents.signed_track(row)
+    if signed.verb != SHARED and row.shown.verb == SHARED and signed.state is not None:
+        words = Row(row.key, (signed,))
+        if may_read(caller, words) and words.state.get("responded_at") == row.state.get("responded_at"):
+            told.update({name: words.state[name] for name in WORDS if name in words.state})
+    return told
+
+
+def told_testbeds(rows: Sequence[Row], caller: Actor) -> list[Told]:
+    """Testbeds with the suspensions that members declared in their own ledgers."""
+    by_testbed: dict[str, list[Row]] = {}
+    if rows:
+        for row in rows_of(SuspensionRow.objects(testbed__in=[one.id for one in rows])):
+            if row.is_live and row.state.get("agency") == row.key[0] and row.state.get("status") == "suspended":
+                by_testbed.setdefault(str(row.state.get("testbed")), []).append(row)
+    told = []
+    for row in rows:
+        suspended = {one.key[0]: one for one in by_testbed.get(row.id, ())}
+        one = told_row(row)
+        one["members"] = [
+            {**member, "suspended": _suspension(suspended[member["agency"]], caller)}
+            if member["agency"] in suspended
+            else member
+            for member in row.state.get("members") or ()
+        ]
+        told.append(one)
+    return told
+
+
+def _suspension(row: Row, caller: Actor) -> Told:
+    told = {"since": row.state.get("since"), "id": row.id}
+    signed = Row(row.key, (documents.signed_track(row),))
+    if may_read(caller, signed) and signed.state.get("reason"):
+        told["reason"] = signed.state["reason"]
+    return told
+
+
+def lacking_of(row: Row, is_un: formation.IsUn, now: datetime, *, closing: bool = False) -> list[Fault]:
+    """What the proposal lacks before its testbed can form; with `closing`, as if the lead said yes just now."""
+    answers = documents.answers_to([row])
+    if closing:
+        lead = Answer("", str(row.state["lead"]), row.id, str(row.state["hash"]), "accept", rfc3339(now), {})
+        answers = [lead, *(one for one in answers if one.agency != lead.agency)]
+    return formation.lacking(row.state, standings_of(row.state, answers, now), answers, is_un)

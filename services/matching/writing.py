@@ -1,0 +1,92 @@
+"""From a request to a committed fact, and the record as it is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from services.matching import documents
+from services.matching.domain import Change
+from services.matching.following import Following
+from services.matching.memory import Memory
+from shared.access.actors import Actor, require
+from shared.facts.fact import Fact
+from shared.ledger.drafts import Author, Draft
+from shared.ledger.ledger import Gone, Ledger
+from shared.ledger.rows import Row
+from shared.ledger.store import Command
+from shared.problems import Misdirected, NotFound
+
+
+def ledger_of(request: Request) -> Ledger:
+    ledger: Ledger = request.app.state.parts.ledger
+    return ledger
+
+
+def memory_of(request: Request) -> Memory:
+    memory: Memory = request.app.state.memory
+    return memory.fresh()
+
+
+def following_of(request: Request) -> Following:
+    following: Following = request.app.state.following
+    return following
+
+
+def author_for(ledger: Ledger, caller: Actor, agency: str, roles: tuple[str, ...]) -> Author:
+    """The author of a fact in the agency's name. Raises Forbidden, or Misdirected where another node hosts it."""
+    author = require(caller, agency, *roles)
+    if not ledger.hosts(agency):
+        raise Misdirected(f"This node does not host {agency}; send this to the node that does.")
+    return author
+
+
+def commit(ledger: Ledger, author: Author, change: Change, command: Command | None = None) -> tuple[Fact, bool]:
+    recorded = ledger.record(
+        Draft(
+            agency=change.agency,
+            service="matching",
+            kind=change.kind,
+            verb=change.verb,
+            id=change.id,
+            version=change.version,
+            state=change.state,
+            author=author,
+            audience=change.audience,
+            rests_on=change.rests_on,
+            command=command,
+        )
+    )
+    return recorded.fact, recorded.replayed
+
+
+def readable(caller: Actor, kind: str, record_id: str) -> Row:
+    """The record, if this caller may see it. What may not be seen is not said to exist."""
+    row = documents.find(kind, record_id)
+    if row is None or not may_read(caller, row):
+        raise NotFound(f"No {kind} {record_id} that you may see.")
+    if not row.is_live:
+        raise Gone(f"What {row.key[0]} said in this {kind} was withdrawn, or cannot be read here.")
+    return row
+
+
+def may_read(caller: Actor, row: Row) -> bool:
+    """What the mesh shares every actor reads, what is private the agency's own, a circle's the agencies in it."""
+    parts = row.shown.ledger.split(".")
+    if len(parts) == 2 or caller.agency == row.key[0]:
+        return True
+    return parts[2] != "private" and caller.agency in (row.state.get("agencies") or ())
+
+
+def newest_version(ledger: Ledger, agency: str, kind: str, record_id: str) -> int:
+    newest = ledger.newest(agency, kind, record_id)
+    return 0 if newest is None else newest.header.version
+
+
+def proposal_now(ledger: Ledger, row: Row) -> tuple[dict[str, Any], int]:
+    """The proposal as its ledger has it: newer than the row where this node hosts the lead."""
+    if ledger.hosts(row.key[0]):
+        state, version, _ = ledger.current(row.key[0], "proposal", row.id)
+        return state, version
+    return row.state, row.version
