@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData
@@ -25,6 +25,7 @@ router = APIRouter(include_in_schema=False)
 
 REASONS = ("no_capacity", "not_our_mandate", "timing", "risk", "other")
 LONGEST = 2000
+LONGEST_KEY = 64
 
 Fault = tuple[str, str, str]
 """Field, words, and the language of the words where it is not the page's."""
@@ -59,7 +60,7 @@ ACTS: Mapping[str, Act] = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is about to be said."""
+    """What is about to be said. `key` is the confirmation's own, so that two clicks on it are one command."""
 
     act: str
     words: str = ""
@@ -68,6 +69,7 @@ class Statement:
     units: Mapping[str, float] | None = None
     question: str = ""
     proposal_hash: str = ""
+    key: str = ""
 
     @property
     def text(self) -> dict[str, str]:
@@ -131,6 +133,7 @@ def read_statement(visitor: Visitor, shown: Seen, act: str, fields: FormData) ->
         units,
         str(fields.get("question_id") or ""),
         str(fields.get("proposal_hash") or ""),
+        str(fields.get("key") or "")[:LONGEST_KEY],
     )
     return statement, faults
 
@@ -158,13 +161,13 @@ async def _send(visitor: Visitor, shown: Seen, said: Statement) -> None:
     base, agency = f"/matching/v1/proposals/{shown.id}", visitor.person.agency
     bound = {"proposal_hash": said.proposal_hash}
     if said.act == "release":
-        await visitor.node.post(f"{base}/release", bound)
+        await visitor.node.post(f"{base}/release", bound, said.key)
     elif said.act == "form":
-        await visitor.node.post(f"{base}/formation", bound)
+        await visitor.node.post(f"{base}/formation", bound, said.key)
     elif said.act == "ask":
-        await visitor.node.post(f"{base}/questions", {"agency": agency, **bound, "question": said.text})
+        await visitor.node.post(f"{base}/questions", {"agency": agency, **bound, "question": said.text}, said.key)
     elif said.act == "reply":
-        await visitor.node.post(f"{base}/answers", {"question": said.question, "answer": said.text})
+        await visitor.node.post(f"{base}/answers", {"question": said.question, "answer": said.text}, said.key)
     else:
         body: dict[str, Any] = {"agency": agency, "decision": ACTS[said.act].decision, **bound}
         if said.reason:
@@ -173,7 +176,7 @@ async def _send(visitor: Visitor, shown: Seen, said: Statement) -> None:
             body[ACTS[said.act].words] = said.text
         if said.units:
             body["units"] = dict(said.units)
-        await visitor.node.post(f"{base}/responses", body)
+        await visitor.node.post(f"{base}/responses", body, said.key)
 
 
 def _ask(visitor: Visitor, shown: Seen, said: Statement, faults: list[Fault], status: int = 200) -> Response:
@@ -200,6 +203,7 @@ def _confirm(visitor: Visitor, shown: Seen, said: Statement) -> Response:
         seen=shown,
         said=said,
         act=ACTS[said.act],
+        key=uuid4(),
         outdated=said.proposal_hash != str(shown.proposal.get("hash")),
         asked=_question(shown, said.question),
     )

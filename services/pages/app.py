@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     return app
 
 
+@cache
 def templates() -> Environment:
     """Records of other nodes may lack any field, so what is not there is shown as nothing; words are strict."""
     environment = Environment(

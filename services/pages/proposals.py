@@ -42,7 +42,22 @@ class Seen:
 
     @property
     def needs(self) -> dict[str, Record]:
-        return {str(need.get("id")): need for need in self.pilot.get("needs") or () if isinstance(need, dict)}
+        """The pilot's needs as they were when this was proposed, else as they are."""
+        needs = self.proposal.get("needs") or self.pilot.get("needs") or ()
+        return {str(need.get("id")): need for need in needs if isinstance(need, dict)}
+
+    @property
+    def title(self) -> Any:
+        return self.pilot.get("title") or self.proposal.get("title")
+
+    @property
+    def countries(self) -> list[Any]:
+        return list(self.pilot.get("countries") or self.proposal.get("countries") or ())
+
+    @property
+    def dates(self) -> tuple[Any, Any]:
+        held = self.pilot if self.pilot.get("starts_on") else self.proposal
+        return held.get("starts_on"), held.get("ends_on")
 
     def need_name(self, show: Show, need_id: Any) -> str:
         """What a need of the pilot is called; its id where the pilot's record is closed to the visitor."""
@@ -74,25 +89,27 @@ def sentences(show: Show, proposal: Record) -> tuple[list[str], str]:
     return ([said] if isinstance(said, str) else [str(one) for one in said]), str(language)
 
 
+EVERYDAY = ("officer", "coordinator", "approver")
+
+
 def acts_open_to(seen: Seen, person: Person) -> list[str]:
     """What this person's buttons are. The API decides whether it is so; this leaves out what it would refuse."""
     proposal, own = seen.proposal, invitation_of(seen.proposal, person.agency) or {}
-    acts: list[str] = []
-    if proposal.get("status") == "open" and own.get("status") in ANSWERABLE:
-        if person.has("approver"):
-            acts += ["accept", "conditions", "decline"]
-        if person.has("officer", "coordinator", "approver"):
-            acts.append("interest")
-    if own.get("status") in GIVEN and proposal.get("status") in ("open", "formed") and person.has("approver"):
-        acts.append("withdraw")
-    if proposal.get("status") == "open" and own and person.has("officer", "coordinator", "approver"):
-        acts.append("ask")
-    if seen.lead == person.agency:
-        if proposal.get("status") == "draft" and person.has("coordinator", "approver"):
-            acts.append("release")
-        if proposal.get("status") == "open" and person.has("approver"):
-            acts.append("form")
-    return acts
+    is_open, leads = proposal.get("status") == "open", seen.lead == person.agency
+    asked = is_open and own.get("status") in ANSWERABLE
+    open_to = {
+        "accept": asked and person.has("approver"),
+        "conditions": asked and person.has("approver"),
+        "decline": asked and person.has("approver", "coordinator"),
+        "interest": is_open and own.get("status") == "invited" and person.has(*EVERYDAY),
+        "withdraw": own.get("status") in GIVEN
+        and proposal.get("status") in ("open", "formed")
+        and person.has("approver"),
+        "ask": is_open and bool(own) and person.has(*EVERYDAY),
+        "release": leads and proposal.get("status") == "draft" and person.has("coordinator", "approver"),
+        "form": leads and is_open and person.has("approver"),
+    }
+    return [act for act, may in open_to.items() if may]
 
 
 @router.get("/proposals/{proposal_id}")

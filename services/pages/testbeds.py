@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.pages.answering import LONGEST, Fault
+from services.pages.answering import LONGEST, LONGEST_KEY, Fault
 from services.pages.node import Refusal, if_there
-from services.pages.proposals import Seen
+from services.pages.proposals import EVERYDAY, Seen
 from services.pages.visitor import Person, Visiting, Visitor
 from services.pages.work import pilots_by_id
 from shared.vocabulary.tables import LANGUAGES
@@ -27,8 +27,8 @@ def member_in(testbed: Mapping[str, Any], agency: str) -> Mapping[str, Any] | No
 
 def may_suspend(testbed: Mapping[str, Any], person: Person) -> bool:
     own = member_in(testbed, person.agency)
-    over = testbed.get("status") in OVER or (own or {}).get("suspended")
-    return own is not None and not over and person.has("officer", "coordinator", "approver", "monitor")
+    over = testbed.get("status") in OVER or (own or {}).get("suspended") or (own or {}).get("status") == "withdrawn"
+    return own is not None and not over and person.has(*EVERYDAY)
 
 
 @router.get("/testbeds/{testbed_id}")
@@ -73,9 +73,10 @@ async def suspend(visitor: Visiting, testbed_id: UUID) -> Response:
         faults.append(("reason", visitor.words("answer.too_long", most=LONGEST), ""))
     if faults or not fields.get("confirmed"):
         return _form(visitor, testbed, written, faults, review=not faults and not fields.get("change"))
+    key = str(fields.get("key") or "")[:LONGEST_KEY]
     body = {"agency": visitor.person.agency, "reason": {written["tongue"]: words}}
     try:
-        await visitor.node.post(f"/matching/v1/testbeds/{testbed_id}/suspensions", body)
+        await visitor.node.post(f"/matching/v1/testbeds/{testbed_id}/suspensions", body, key)
     except Refusal as refusal:
         if refusal.status != 422:
             raise
@@ -94,5 +95,6 @@ def _form(
         written=written,
         faults=faults,
         review=review,
+        key=uuid4(),
         tongues=LANGUAGES,
     )

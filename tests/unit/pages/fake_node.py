@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -73,7 +74,7 @@ class FakeNode:
 
     async def answer(self, request: Request) -> Response:
         path, body = "/" + request.path_params["path"], await request.body()
-        posted = json.loads(body) if body else None
+        posted: Any = json.loads(body) if body else None
         if request.method != "GET":
             self.said.append((request.method, path, posted))
             self.headers.append(dict(request.headers))
@@ -211,7 +212,7 @@ class FakeNode:
 
 
 def fits(record: dict[str, Any], asked: dict[str, str]) -> bool:
-    tests = {
+    tests: dict[str, Callable[[str], bool]] = {
         "lead": lambda value: record.get("lead_agency", record.get("lead")) == value,
         "pilot": lambda value: value in (record.get("pilots") or [record.get("pilot")]),
         "country": lambda value: value in (record.get("countries") or ()),

@@ -159,9 +159,12 @@ PROPOSALS: list[dict[str, Any]] = [
         "pilot": PILOT,
         "pilots": [PILOT],
         "hash": HASH,
+        "title": {"en": "Fall armyworm early warning by phone"},
+        "countries": ["ZMB"],
+        "needs": PILOTS[0]["needs"],
         "status": "open",
         "released": True,
-        "deadline": "2026-12-06",
+        "deadline": "2026-12-06T09:00:00Z",
         "changed_at": "2026-11-15T10:00:00Z",
         "team": [
             {
@@ -195,8 +198,13 @@ PROPOSALS: list[dict[str, Any]] = [
             },
         ],
         "invitations": [
-            {"agency": "wfp", "status": "invited", "deadline": "2026-12-06"},
-            {"agency": "wmo", "status": "accepted", "deadline": "2026-12-06", "responded_at": "2026-11-15T11:00:00Z"},
+            {"agency": "wfp", "status": "invited", "deadline": "2026-12-06T09:00:00Z"},
+            {
+                "agency": "wmo",
+                "status": "accepted",
+                "deadline": "2026-12-06T09:00:00Z",
+                "responded_at": "2026-11-15T11:00:00Z",
+            },
         ],
         "uncovered": [
             {

@@ -1,0 +1,72 @@
+"""A node in memory, and somebody who looks at its pages without script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.pages.app import create_app
+from services.pages.safety import SESSION
+from shared.settings import Settings
+from tests.unit.pages.fake_node import FakeNode
+from tests.unit.pages.reading import form_of
+
+HERE = "http://127.0.0.1:8000"
+
+
+class Reader:
+    """Opens pages, and sends the form it finds on one, with all that the form carries. Follows no redirects."""
+
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient) -> None:
+        self._runner = runner
+        self.client = client
+
+    def signed_in_as(self, name: str) -> Reader:
+        self.client.cookies.set(SESSION, f"session-{name}")
+        return self
+
+    def opens(self, path: str, **headers: str) -> httpx.Response:
+        return self._runner.run(self.client.get(path, headers=headers))
+
+    def posts(self, path: str, fields: dict[str, str], headers: dict[str, str]) -> httpx.Response:
+        return self._runner.run(self.client.post(path, data=fields, headers=headers))
+
+    def sends(self, page: httpx.Response, action: str, **fields: str) -> httpx.Response:
+        """Presses the button of the form that goes to a path ending in `action`."""
+        form = form_of(page.text, action)
+        return self.posts(form.action, {**form.fields, **fields}, {"Origin": HERE})
+
+
+@contextmanager
+def reading(node: FakeNode, settings: Settings, base: str = HERE) -> Iterator[Reader]:
+    app = create_app(settings, httpx.ASGITransport(app=node.app))
+    with asyncio.Runner() as runner:
+        lifespan = app.router.lifespan_context(app)
+        runner.run(lifespan.__aenter__())
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        client = httpx.AsyncClient(transport=transport, base_url=base)
+        yield Reader(runner, client)
+        runner.run(client.aclose())
+        runner.run(lifespan.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+@pytest.fixture
+def reader(node: FakeNode, tmp_path: Path) -> Iterator[Reader]:
+    with reading(node, Settings(home=tmp_path)) as one:
+        yield one
+
+
+@pytest.fixture
+def approver(reader: Reader) -> Reader:
+    """An approver of WFP, which is invited and has not answered."""
+    return reader.signed_in_as("approver")
