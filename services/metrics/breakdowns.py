@@ -148,11 +148,15 @@ def _wider(code: str, codes: Collection[str]) -> list[str]:
 
 def _age_sums(codes: list[str]) -> tuple[Sum, ...]:
     bands = {code: band for code in codes if (band := ages(code))}
+    tilings = _tilings(bands)
+    tiled = {
+        (whole, code) for total in tilings if len(total.wholes) == 1 for whole in total.wholes for code in total.parts
+    }
     found = [Sum((TOTAL,), (code,)) for code in codes if code not in bands]
     for code, band in bands.items():
         around = [o for o, other in bands.items() if band != other and other[0] <= band[0] and band[1] <= other[1]]
-        found += [Sum((whole,), (code,)) for whole in around or [TOTAL]]
-    return tuple(dict.fromkeys([*found, *_tilings(bands)]))
+        found += [Sum((whole,), (code,)) for whole in around or [TOTAL] if (whole, code) not in tiled]
+    return tuple(dict.fromkeys([*found, *tilings]))
 
 
 def _tilings(bands: Mapping[str, tuple[int, int]]) -> list[Sum]:

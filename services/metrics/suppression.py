@@ -15,7 +15,7 @@ from itertools import combinations
 
 from services.metrics.audit import Audit, Need, worth
 from services.metrics.intervals import SearchLimitError
-from services.metrics.tables import Base, Cell, Equation, Structure, Table, Unknown, change, structure
+from services.metrics.tables import Base, Cell, Equation, Structure, Table, Unknown, change, structures
 
 THRESHOLD = 10
 """The default of an agency's threshold. The handbook's minimum is 3; people who are at risk need more."""
@@ -48,55 +48,50 @@ def protect(table: Table, history: Sequence[Version] = (), threshold: int = THRE
 
     The same table and history give the same release. The last resort is to show nothing new.
     """
-    new = structure(table)
+    *earlier, new = known = structures([*(version.table for version in history), table])
     if new.broken:
         wholes = tuple(sorted({whole for rest in new.broken for whole in rest.wholes}))
         return Release(withheld=new.reported, broken=wholes)
-    earlier = [(structure(version.table), version.shown) for version in history]
-    out = {known.unknowns[cell] for known, shown in earlier for cell in shown}
-    structures = [known for known, _ in earlier] + [new]
+    out = {then.unknowns[cell] for then, version in zip(earlier, history, strict=True) for cell in version.shown}
     offered = {new.unknowns[cell] for cell in new.reported}
-    changes = list(_changes(structures, out, threshold))
-    equations = frozenset[Equation]().union(*(each.equations for each in structures), (tie for _, tie in changes))
+    changes = list(_changes(known, out, threshold))
+    equations = frozenset[Equation]().union(*(each.equations for each in known), (tie for _, tie in changes))
     audit = Audit(equations, out)
     try:
-        needs = audit.attainable([*_small(structures, out, threshold), *(need for need, _ in changes)])
-        shown = _choose(audit, needs, offered - out) | (offered & out)
+        needs = audit.attainable([*_small(known, out, threshold), *(need for need, _ in changes)])
+        shown = _choose(audit, needs, offered)
     except SearchLimitError:
-        shown = offered & out
+        shown = set()
     cells = frozenset(cell for cell in new.reported if new.unknowns[cell] in shown)
-    ever = frozenset(cell for _, before in earlier for cell in before)
+    ever = frozenset(cell for version in history for cell in version.shown)
     return Release(shown=cells, withheld=new.reported - cells, kept=(new.reported - cells) & ever)
 
 
-def _small(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[Need]:
+def _small(known: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[Need]:
     """Small numbers must be able to be anything from 1 to the threshold less one."""
-    small = {u for each in structures for u in each.unknowns.values() if 0 < u.value < threshold and u not in out}
+    small = {u for each in known for u in each.unknowns.values() if 0 < u.value < threshold and u not in out}
     for unknown in small:
         yield Need(unknown, 1, threshold - 1, threshold - 2)
 
 
-def _changes(structures: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[tuple[Need, Equation]]:
+def _changes(known: Sequence[Structure], out: Set[Unknown], threshold: int) -> Iterator[tuple[Need, Equation]]:
     """Numbers of the same people at two times that differ by less than the threshold.
 
     Against a number that was shown, the change must be able to be anything that is less than the threshold,
     up or down. Where both were withheld, it must be uncertain by as much, one way or both.
     """
-    values: dict[Base, list[int]] = {}
-    for version in structures:
+    times: dict[Base, dict[Unknown, None]] = {}
+    for version in known:
         for base, unknown in version.unknowns.items():
-            seen = values.setdefault(base, [])
-            if unknown.value not in seen:
-                seen.append(unknown.value)
+            times.setdefault(base, {})[unknown] = None
     most = threshold - 1
-    for base, seen in values.items():
-        for before, now in combinations(seen, 2):
-            pair = Unknown(base, now), Unknown(base, before)
-            known = [unknown for unknown in pair if unknown in out]
-            if abs(now - before) >= threshold or len(known) == 2:
+    for each in times.values():
+        for pair in combinations(reversed(each), 2):
+            shown = [unknown for unknown in pair if unknown in out]
+            if not 0 < abs(pair[0].value - pair[1].value) < threshold or len(shown) == 2:
                 continue
             difference, tie = change(*pair)
-            if known:
+            if shown:
                 yield Need(difference, -most, most, 2 * most), tie
             else:
                 yield Need(difference, difference.value - most, difference.value + most, most), tie
@@ -108,7 +103,7 @@ def _choose(audit: Audit, needs: Sequence[Need], offered: Set[Unknown]) -> set[U
     Greedy: wherever a need is not met, the number that tells least is withheld; at the end each that has
     become superfluous comes back. An optimal set is NP-hard to find (Kelly, Golden and Assad, 1992).
     """
-    shown = set(offered) - {need.unknown for need in needs}
+    shown = set(offered) - {need.unknown for need in needs if need.unknown not in audit.out}
     secondary: list[Unknown] = []
     for need in needs:
         while not audit.meets(need, shown):

@@ -7,7 +7,7 @@ is a cell too: nobody publishes it, and anybody can compute it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -33,23 +33,26 @@ class Rest(NamedTuple):
 
 
 class Change(NamedTuple):
-    """By how much people of a cell or rest were more at one time than at another; may be negative."""
+    """By how much the same people were more at one time than at another; may be negative."""
 
-    of: Cell | Rest
-    now: int
-    before: int
-
-
-Base = Cell | Rest | Change
+    now: Unknown
+    before: Unknown
 
 
 class Unknown(NamedTuple):
-    """A number that somebody may try to find out. Equal numbers of one base in two versions are one unknown:
-    an outsider may know that nothing changed."""
+    """A number that somebody may try to find out.
 
-    base: Base
+    A number that stays the same from one version to another stays one unknown, because an outsider may know
+    that nothing changed. A margin that is the same by chance, with other parts, is another: `since` is the
+    version from which it stands.
+    """
+
+    base: Cell | Rest | Change
     value: int
+    since: int = 0
 
+
+Base = Cell | Rest
 
 Equation = frozenset[tuple[Unknown, int]]
 """Unknowns with their signs; the sum is 0."""
@@ -67,8 +70,7 @@ class Table:
 
 def change(now: Unknown, before: Unknown) -> tuple[Unknown, Equation]:
     """The difference of two numbers of the same people, and the equation that ties it to them."""
-    assert not isinstance(now.base, Change)
-    difference = Unknown(Change(now.base, now.value, before.value), now.value - before.value)
+    difference = Unknown(Change(now, before), now.value - before.value)
     return difference, frozenset([(now, 1), (before, -1), (difference, -1)])
 
 
@@ -82,8 +84,15 @@ class Structure:
     broken: tuple[Rest, ...]
 
 
-def structure(table: Table) -> Structure:
-    """All equations between the cells of a table, with margins that were not reported put in between."""
+def structures(tables: Sequence[Table]) -> list[Structure]:
+    """The equations of each version of a table, with the unknowns that they have in common."""
+    found: list[Structure] = []
+    for table in tables:
+        found.append(_structure(table, list(zip(tables, found, strict=False))))
+    return found
+
+
+def _structure(table: Table, earlier: Sequence[tuple[Table, Structure]]) -> Structure:
     counts = dict(table.counts)
     sums = list(_margins(counts)) + list(_places(table, counts))
     equations, broken = [], []
@@ -95,23 +104,53 @@ def structure(table: Table) -> Structure:
         if (over < 0 and not overlapping) or (over and exact):
             broken.append(rest)
             continue
-        signed = [(cell, 1) for cell in wholes] + [(cell, -1) for cell in parts]
+        signed: list[tuple[Base, int]] = [(cell, 1) for cell in wholes]
+        signed += [(cell, -1) for cell in parts]
         if over:
             bases[rest] = abs(over)
-        equations.append((signed, rest if over else None))
-    unknowns = {base: Unknown(base, value) for base, value in bases.items()}
+            signed.append((rest, -rest.sign))
+        equations.append(signed)
+    unknowns = _unknowns(bases, table, earlier)
     return Structure(
-        equations=frozenset(
-            frozenset(
-                [(unknowns[cell], sign) for cell, sign in signed]
-                + ([(unknowns[rest], -rest.sign)] if rest is not None else [])
-            )
-            for signed, rest in equations
-        ),
+        equations=frozenset(frozenset((unknowns[base], sign) for base, sign in signed) for signed in equations),
         unknowns=unknowns,
         reported=frozenset(table.counts),
         broken=tuple(broken),
     )
+
+
+def _unknowns(
+    bases: Mapping[Base, int], table: Table, earlier: Sequence[tuple[Table, Structure]]
+) -> dict[Base, Unknown]:
+    unknowns: dict[Base, Unknown] = {}
+    for known_table, known in reversed(earlier):
+        changed = [
+            base
+            for base, value in bases.items()
+            if isinstance(base, Cell) and base in known.unknowns and known.unknowns[base].value != value
+        ]
+        within = {**known_table.within, **table.within}
+        for base, value in bases.items():
+            same = known.unknowns.get(base)
+            if base in unknowns or same is None or same.value != value:
+                continue
+            if not any(_inside(cell, base, within) for cell in changed if cell != base):
+                unknowns[base] = same
+    return {base: unknowns.get(base) or Unknown(base, value, len(earlier)) for base, value in bases.items()}
+
+
+def _inside(cell: Cell, base: Base, within: Mapping[str, str]) -> bool:
+    """Whether the people of a cell are among those of a margin or rest."""
+    if isinstance(base, Rest):
+        return any(_inside(cell, each, within) for each in base.wholes if each != cell) and not any(
+            _inside(cell, each, within) for each in base.parts
+        )
+    if not set(base.breakdown) <= set(cell.breakdown):
+        return False
+    place: str | None = cell.place
+    while place is not None and place != base.place:
+        place = within.get(place)
+    return place is not None
 
 
 def _open_whole(whole: Cell, wholes: tuple[Cell, ...], parts: tuple[Cell, ...]) -> bool:
