@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from faststream.nats import NatsBroker, NatsMessage
 
+from shared.bus.news import ledgers_in
 from shared.bus.subjects import NUDGE
 
 from .relay import Relay
@@ -22,8 +22,4 @@ def subscribe_to_nudges(broker: NatsBroker, relay: Callable[[], Relay | None]) -
         running = relay()
         if running is None:
             return
-        try:
-            named = json.loads(message.body)
-        except ValueError:
-            named = []
-        running.nudge(ledger for ledger in named if isinstance(ledger, str) and "." in ledger)
+        running.nudge(ledgers_in(message.body))

@@ -1,7 +1,13 @@
-"""News of facts: a follower's durable pull consumers. A message says where to look; the store says what is there."""
+"""News of facts. A message says where to look; the store says what is there.
+
+Two ways lead to a follower. A *nudge* (a core subject, stored nowhere) comes the moment somebody has committed, and
+makes it quick; the durable pull consumers on the streams make it certain, and find what does not belong there.
+FastStream gathers a batch for up to its timeout, so the streams alone would be slow.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +19,9 @@ from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.broker import inbox_of
-from shared.bus.subjects import STREAMS, place_in
+from shared.bus.subjects import NUDGE, STREAMS, place_in
 from shared.facts.fact import Unreadable
+from shared.facts.names import ledger_name
 from shared.facts.verify import Head
 from shared.ledger.follower import Follower, LostLease
 from shared.ledger.quarantine import Quarantine
@@ -24,6 +31,8 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 BATCH = 256
+GATHER_SECONDS = 1.0
+"""How long a batch is gathered: the latest that a follower hears of a fact whose nudge was lost."""
 
 
 class News:
@@ -58,6 +67,10 @@ class News:
         except (PyMongoError, LostLease) as error:
             raise NackMessage(delay=1.0) from error
 
+    def hear(self, ledgers: list[str]) -> None:
+        """There is news in these ledgers; the follower's own thread looks at once."""
+        self._follower.nudge(ledgers)
+
     def _refuse(self, message: Any, code: str, detail: str, place: str | None) -> None:
         root = message.subject.split(".", 2)
         self._quarantine.add(
@@ -80,7 +93,7 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
             durable=service,
             inbox_prefix=inbox,
             stream=JStream(stream, declare=False),
-            pull_sub=PullSub(batch_size=BATCH, timeout=10.0, batch=True),
+            pull_sub=PullSub(batch_size=BATCH, timeout=GATHER_SECONDS, batch=True),
             ack_policy=AckPolicy.NACK_ON_ERROR,
             title=f"{stream}:{service}",
             description=f"News of facts in stream {stream}: headers name ledger, epoch, sequence and hash.",
@@ -97,3 +110,27 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
 
     for stream, subject in STREAMS.items():
         subscribe(stream, subject)
+
+    @broker.subscriber(
+        f"{NUDGE}.>",
+        title=f"nudges:{service}",
+        description="A list of ledgers that have news. Carries no state; may be lost.",
+    )
+    async def nudged(message: NatsMessage) -> None:
+        news().hear(ledgers_in(message.body))
+
+
+def ledgers_in(nudge: bytes) -> list[str]:
+    """The ledgers that a nudge names; none if it is not one."""
+    try:
+        named = json.loads(nudge)
+    except ValueError:
+        return []
+    return [ledger for ledger in named if is_ledger(ledger)] if isinstance(named, list) else []
+
+
+def is_ledger(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool(ledger_name(name))
+    except ValueError:
+        return False
