@@ -1,6 +1,6 @@
 """What an outsider can work out: how low and how high an unknown can be, given equations and what is shown.
 
-The audit of cell suppression (Handbook on Statistical Disclosure Control, section 4.4): the outsider solves a
+The audit of cell suppression (Handbook on Statistical Disclosure Control, section 4.2.2): the outsider solves a
 linear programme for the least and the greatest value that each withheld number can have. Here it is solved in
 whole numbers, without rounding. The true numbers solve the equations, so the search starts from them and
 moves as far as it is asked to: a simplex method whose free variables may rest between their limits.
