@@ -51,6 +51,7 @@ class RunningNode:
         self.words: list[str] = []
         self._admins: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
+        self._reading = threading.Thread()
 
     # -- the process -----------------------------------------------------------------------------------------
 
@@ -68,13 +69,15 @@ class RunningNode:
 
         def read() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                self.words.append(line.rstrip())
+            with process.stdout as words:
+                for line in words:
+                    self.words.append(line.rstrip())
 
-        threading.Thread(target=read, daemon=True).start()
+        self._reading = threading.Thread(target=read, daemon=True)
+        self._reading.start()
         until(lambda: "ready" in self.words or process.poll() is not None, "the node is ready")
         assert process.poll() is None, "\n".join(self.words)
-        until(lambda: (self.home / "tokens.json").exists(), "the operator's token is written")
+        until((self.home / "tokens.json").exists, "the operator's token is written")
         return self
 
     def kill(self) -> None:
@@ -89,6 +92,7 @@ class RunningNode:
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait(PATIENCE_SECONDS)
+        self._reading.join(PATIENCE_SECONDS)
         self._process = None
 
     @property

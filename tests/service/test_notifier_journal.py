@@ -164,9 +164,7 @@ def test_private_facts_are_seen_by_their_agency_alone(notifier: Notifier, regist
     assert len(notifier.events("node")) == 1
 
 
-def test_a_circles_facts_are_seen_by_its_members_alone(
-    notifier: Notifier, registry: Ledger, matching: Ledger
-) -> None:
+def test_a_circles_facts_are_seen_by_its_members_alone(notifier: Notifier, registry: Ledger, matching: Ledger) -> None:
     facts = registered(registry, 1, audience=CIRCLE)
     notifier.fold.fold(facts)
     assert notifier.events("fao") == [], "a circle that nobody described means nobody"

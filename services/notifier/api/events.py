@@ -104,8 +104,7 @@ def events(
 ) -> JSONResponse:
     """`items: [{id, event}]`; `upto` is the place to open the stream at (`last_event_id`) once `next` is null."""
     journal: Journal = request.app.state.journal
-    begin = page.after or after
-    field = "cursor" if page.after else "after"
+    begin, field = (after, "after") if page.after is None else (page.after, "cursor")
     head = journal.durable_head()
     position = 0 if begin is None else position_in(begin, journal.epoch, head)
     if position is None:
