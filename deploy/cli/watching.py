@@ -63,12 +63,12 @@ def follow(
     Raises `Refused`, and `Unreachable` if the node did not answer even once.
     """
     shortest, longest = WAITS_SECONDS
-    wait, place, answered = shortest, after, False
+    wait, place, answered, complained = shortest, after, False, False
     params = {name: value for name, value in filters.items() if value} | {"from": begin}
     while True:
         try:
             for event in _opened(node, params, place):
-                answered, wait = True, shortest
+                answered, wait, complained = True, shortest, False
                 place = event.id or place
                 if event.name == "end":
                     errors.print(f"[yellow]{escape(_reason(event.data))}[/]")
@@ -79,7 +79,9 @@ def follow(
         except Unreachable as trouble:
             if not answered:
                 raise
-            errors.print(f"[dim]{escape(trouble.sentence)} Trying again.[/]")
+            if not complained:
+                errors.print(f"[dim]{escape(trouble.sentence)} Trying again.[/]", soft_wrap=True)
+            complained = True
         time.sleep(wait)
         wait = min(wait * 2, longest)
 
