@@ -47,6 +47,7 @@ class Act:
 
 ACTS: Mapping[str, Act] = {
     "accept": Act(decision="accept"),
+    "agree": Act(decision="accept"),
     "conditions": Act("conditions", True, "accept_with_conditions"),
     "decline": Act("words", False, "decline", grave=True),
     "interest": Act("words", False, "interest"),

@@ -85,7 +85,7 @@ def flags_of(pilot: Record, results: Record, today: str) -> list[str]:
         flags.append("assessment")
     if pilot.get("ends_on") and str(pilot["ends_on"]) < today:
         flags.append("overdue")
-    found = [one for one in results.get("items") or () if isinstance(one, dict)]
+    found = [one for one in results.get("results") or () if isinstance(one, dict)]
     if any(one.get("status") == "behind" for one in found):
         flags.append("behind")
     if not found or all(one.get("status") == "no_data" for one in found):

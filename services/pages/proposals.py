@@ -106,6 +106,7 @@ def acts_open_to(seen: Seen, person: Person) -> list[str]:
         and proposal.get("status") in ("open", "formed")
         and person.has("approver"),
         "ask": is_open and bool(own) and person.has(*EVERYDAY),
+        "agree": leads and is_open and not _said_yes(proposal, person.agency) and person.has("approver"),
         "release": leads and proposal.get("status") == "draft" and person.has("coordinator", "approver"),
         "form": leads and is_open and person.has("approver"),
     }
@@ -136,7 +137,12 @@ async def one_proposal(visitor: Visiting, proposal_id: UUID, said: str = "") -> 
     )
 
 
-SAID = ("accept", "conditions", "decline", "interest", "withdraw", "ask", "reply", "release", "form")
+def _said_yes(proposal: Record, agency: str) -> bool:
+    response = (member_of(proposal, agency) or {}).get("response") or {}
+    return response.get("decision") in ("accept", "accept_with_conditions")
+
+
+SAID = ("accept", "agree", "conditions", "decline", "interest", "withdraw", "ask", "reply", "release", "form")
 
 
 def _questions(proposal: Record) -> Sequence[Record]:

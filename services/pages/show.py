@@ -118,6 +118,11 @@ class Show:
         unit = capability.UNITS.get(known.unit)
         return self.plain(unit.label) if unit else known.unit
 
+    def unit_name(self, unit: Any) -> str:
+        """What an indicator counts, in words where the vocabulary has the unit."""
+        known = capability.UNITS.get(str(unit))
+        return self.plain(known.label) if known else str(unit or "")
+
     def goal(self, code: Any) -> str:
         known = sdg.GOALS.get(str(code))
         return f"{code}{NO_BREAK}· {self.plain(known.label)}" if known else str(code)

@@ -131,7 +131,7 @@ class FakeNode:
                                 "time": "2026-11-15T09:00:00Z",
                                 "actor": "p4",
                                 "role": "officer",
-                                "place": "fao.registry:1:12",
+                                "ledger_place": "fao.registry:1:12",
                             }
                         ],
                         "next": None,
@@ -140,74 +140,9 @@ class FakeNode:
             one = next((one for one in lists[room] if one["id"] == record_id), None)
             if one is not None and not part:
                 return JSONResponse(one, headers={"ETag": f'"{one["version"]}"'})
-        if path == "/registry/v1/screening":
-            return JSONResponse(
-                {
-                    "version": "2025-1",
-                    "questions": [
-                        {
-                            "id": "right_tool",
-                            "paragraphs": ["9 (j)"],
-                            "text": {"en": "Is AI the right tool?", "fr": "L’IA est-elle le bon outil ?"},
-                            "note": {"en": "Name what was looked at."},
-                            "must": True,
-                            "rests_on": [],
-                        }
-                    ],
-                }
-            )
-        if path == "/matching/v1/gaps":
-            return JSONResponse(
-                {
-                    "items": [
-                        {
-                            "code": "infra.sensors",
-                            "country": "ZMB",
-                            "pilots": [sample_records.LONELY],
-                            "why": {"en": "Nobody has offered sensors."},
-                            "suggestions": [],
-                        }
-                    ],
-                    "next": None,
-                }
-            )
-        if path.startswith("/metrics/v1/pilots/") and path.endswith("/reach"):
-            return JSONResponse(
-                {
-                    "direct": {"lower": 1200, "upper": 1900, "unknown": 0},
-                    "indirect": {"lower": None, "upper": None, "unknown": 1},
-                    "basis": "published",
-                }
-            )
-        if path.startswith("/metrics/v1/pilots/") and path.endswith("/results"):
-            return JSONResponse(
-                {
-                    "items": [
-                        {
-                            "code": "warned",
-                            "title": {"en": "Households warned in time"},
-                            "unit": "households",
-                            "status": "behind",
-                            "value": 900,
-                            "low": 900,
-                            "high": 900,
-                            "as_of": "2026-10-31",
-                            "expected": 1200,
-                            "evidence": "limited",
-                        }
-                    ],
-                    "basis": "published",
-                }
-            )
-        if path.startswith("/metrics/v1/countries/"):
-            return JSONResponse(
-                {
-                    "pilots": 2,
-                    "reach": {"direct": {"lower": 1200, "upper": 1900, "unknown": 0}},
-                    "statuses": {"on_track": 1, "behind": 1, "no_data": 0},
-                    "basis": "published",
-                }
-            )
+        told = sample_records.TOLD.get(path)
+        if told is not None:
+            return JSONResponse(told)
         return problem(404, "not-found", "No such record.")
 
 

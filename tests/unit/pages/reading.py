@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from itertools import pairwise
 
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"))
 FIELDS = ("input", "select", "textarea")
 HEADINGS = ("h1", "h2", "h3", "h4")
 

@@ -369,3 +369,69 @@ CAPABILITIES: list[dict[str, Any]] = [
     },
     {"id": "c2", "agency": "wmo", "code": "data.weather_climate", "title": {"en": "Rainfall estimates"}},
 ]
+
+REACH: dict[str, Any] = {
+    "source": "published",
+    "reach": {
+        "direct": {"lower": 1200, "upper": 1900, "unknown": 1},
+        "indirect": {"lower": None, "upper": None, "unknown": 2},
+        "extreme_poverty": {"lower": 700, "upper": 700, "unknown": 0},
+    },
+}
+RESULTS: dict[str, Any] = {
+    "source": "published",
+    "results": [
+        {
+            "code": "warned",
+            "title": {"en": "Households warned in time"},
+            "unit": "households",
+            "status": "behind",
+            "value": 900,
+            "low": 900,
+            "high": 1400,
+            "as_of": "2026-10-31",
+            "expected": 1200,
+            "evidence": "limited",
+        }
+    ],
+}
+
+TOLD: dict[str, Any] = {
+    f"/metrics/v1/pilots/{LONELY}/reach": REACH,
+    f"/metrics/v1/pilots/{LONELY}/results": RESULTS,
+    f"/metrics/v1/pilots/{PILOT}/reach": {"source": "published", "reach": {}},
+    f"/metrics/v1/pilots/{PILOT}/results": {"source": "published", "results": []},
+    "/metrics/v1/countries/ZMB": {
+        **REACH,
+        "pilots": [PILOT, LONELY],
+        "statuses": {"on_track": 1, "ahead": 0, "behind": 1, "no_data": 0},
+        "basis": {"private": "own observations", "published": "what was published"},
+    },
+    "/registry/v1/screening": {
+        "version": "2025-1",
+        "questions": [
+            {
+                "id": "right_tool",
+                "paragraphs": ["9 (j)"],
+                "text": {"en": "Is AI the right tool?", "fr": "L’IA est-elle le bon outil ?"},
+                "note": {"en": "Name what was looked at."},
+                "must": True,
+                "rests_on": [],
+            }
+        ],
+    },
+    "/matching/v1/gaps": {
+        "items": [
+            {
+                "code": "infra.sensors",
+                "country": "ZMB",
+                "pilots": [LONELY],
+                "essential": True,
+                "why": {"code": "nobody_offers", "text": {"en": "Nobody has offered sensors."}},
+                "suggestions": [],
+            }
+        ],
+        "next": None,
+    },
+}
+"""Answers that are the same for everybody, by path."""

@@ -147,7 +147,7 @@ def test_a_refusal_says_that_nothing_was_recorded_and_keeps_the_words(
 
 def test_the_lead_releases_and_forms(reader: Reader, node: FakeNode) -> None:
     lead = reader.signed_in_as("lead")
-    assert buttons(lead) == {"form"}
+    assert buttons(lead) == {"agree", "form"}
     node.proposals[0]["status"] = "draft"
     assert buttons(lead) == {"release"}
     page = lead.opens(f"{PROPOSAL}/release?seen={sample.HASH}")
