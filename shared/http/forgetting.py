@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field
 
 from shared.access.actors import require
 from shared.facts.ids import new_id
-from shared.facts.names import ledger_name
-from shared.facts.verify import REDACTED
+from shared.facts.names import COMMON_KINDS, ledger_name
 from shared.http.caller import Caller
 from shared.http.posted import Body, IdempotencyKey, command_of, describes
 from shared.ledger.drafts import Draft
@@ -93,8 +92,8 @@ def _named(post: dict[str, Any], ledger: Ledger, name: str) -> list[dict[str, An
         fact = ledger.store.at(name, epoch, sequence)
         if fact is None:
             faults.append(Fault(f"facts[{number}]", "place", f"{place} is not in the ledger"))
-        elif fact.header.type == REDACTED:
-            faults.append(Fault(f"facts[{number}]", "place", f"{place} is itself a redaction; those stay"))
+        elif fact.header.kind in COMMON_KINDS:
+            faults.append(Fault(f"facts[{number}]", "place", f"{place} is a fact about its ledger; those stay"))
         else:
             named.append({"epoch": epoch, "sequence": sequence, "subject": fact.header.subject})
     if faults:

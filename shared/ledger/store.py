@@ -12,6 +12,7 @@ and what it says is checked against the facts.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from shared.facts.fact import Fact
-from shared.facts.verify import REKEYED, Head
+from shared.facts.verify import REDACTED, REKEYED, REOPENED, Head
 
 log = logging.getLogger(__name__)
 
 WINDOW = 512
 """Facts per look when a head is searched for."""
+PROOF_WINDOW = 64
+"""Whole documents per look when a ledger is proven: of the largest facts, 16 MiB."""
 
 JOURNALED = WriteConcern(w="majority", j=True)
 
@@ -78,8 +81,24 @@ class LedgerStore:
         self.facts.create_index([("command.key", ASCENDING)], unique=True, name="command", sparse=True)
         self.facts.create_index([("rekeys", ASCENDING)], name="rekeys", sparse=True)
         if self._ledgers.find_one({}, {"_id": 1}) is None:
-            for ledger in self.facts.distinct("ledger"):
-                self._ledgers.update_one({"_id": ledger}, {"$max": {"epoch": 1, "tail": 0}}, upsert=True)
+            self.relist()
+
+    def relist(self) -> dict[str, int]:
+        """Lists every ledger of which there is a fact, whatever the list said; how many facts each holds.
+
+        Reads the whole collection once: for proving it, and for a store whose list was lost.
+        """
+        group = {"_id": {"ledger": "$ledger", "epoch": "$epoch"}, "count": {"$sum": 1}}
+        counted: dict[str, int] = {}
+        epochs: set[tuple[str, object]] = set()
+        for found in self.facts.aggregate([{"$group": group}]):
+            ledger = str(found["_id"].get("ledger"))
+            counted[ledger] = counted.get(ledger, 0) + found["count"]
+            epochs.add((ledger, found["_id"].get("epoch")))
+        for ledger in counted:
+            last = next(epoch for epoch in itertools.count(1) if (ledger, epoch + 1) not in epochs)
+            self._ledgers.update_one({"_id": ledger}, {"$max": {"epoch": last, "tail": 0}}, upsert=True)
+        return counted
 
     # -- what is there ---------------------------------------------------------------------------------------
 
@@ -167,11 +186,11 @@ class LedgerStore:
         for epoch in range(1, known["epoch"] + 1):
             start, until = 0, tail if epoch == tail_epoch else 0
             while True:
-                window = {"$gt": start, "$lte": start + WINDOW}
+                window = {"$gt": start, "$lte": start + PROOF_WINDOW}
                 found = self.facts.find({"ledger": ledger, "epoch": epoch, "sequence": window})
                 documents = sorted(found, key=lambda document: document["sequence"])
                 yield from documents
-                start += WINDOW
+                start += PROOF_WINDOW
                 if not documents and start > until:
                     break
 
@@ -265,9 +284,13 @@ class LedgerStore:
         self._barriers.update_one({"_id": "barrier"}, {"$inc": {"count": 1}}, upsert=True)
 
     def forget(self, ledger: str, epoch: int, sequence: int) -> bool:
-        """Overwrites payload and salt; `protected` stays, so the chain still proves. True if it was there."""
+        """Overwrites payload and salt; `protected` stays, so the chain still proves. True if it was there.
+
+        Redactions, rekeyings and reopenings stay: without them what they explain could not be proven.
+        """
+        place = {"ledger": ledger, "epoch": epoch, "sequence": sequence, "payload": {"$ne": None}}
         answer = self.facts.update_one(
-            {"ledger": ledger, "epoch": epoch, "sequence": sequence, "payload": {"$ne": None}},
+            {**place, "type": {"$nin": [REDACTED, REKEYED, REOPENED]}},
             {"$set": {"payload": None, "salt": None, "redacted": True}},
         )
         return answer.modified_count == 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shared.facts.fact import Fact
+from shared.facts.fact import Fact, Unreadable
+from shared.facts.keys import KeyBook
 from shared.facts.names import ANCHOR
 from shared.facts.verify import Head, Trouble, check
-from shared.ledger.identity import Identity, Roster
+from shared.ledger.identity import Identity, Roster, key_book
+from shared.ledger.rows import redactions_in
 from shared.ledger.store import Document, LedgerStore, document_of, fact_of
 
 
@@ -26,32 +28,64 @@ class LedgerReport:
 def verify_node(
     store: LedgerStore, identity: Identity, progress: Callable[[LedgerReport], None] = lambda _: None
 ) -> list[LedgerReport]:
-    """Every ledger in the store, the roster first: whom the others are checked against stands there."""
-    book = Roster(store, identity).book()
+    """Every ledger of which the store holds a fact, the roster first: whom the others are checked against.
+
+    What was appended while the walk goes on may or may not be seen by it. Heads that others have witnessed are not
+    this walk's business: a ledger that was cut short is a right one, only shorter.
+    """
+    book = _book(store, identity)
+    counted = store.relist()
     reports = []
-    ledgers = sorted(store.ledgers(), key=lambda ledger: (not ledger.startswith(f"{ANCHOR}."), ledger))
-    for ledger in ledgers:
-        report = LedgerReport(ledger)
-        for document in store.walk(ledger):
-            fact = fact_of(document)
-            try:
-                report.head = check(fact, mesh=identity.mesh, head=report.head, book=book)
-            except Trouble as trouble:
-                report.fault = f"{trouble.code}: {trouble.detail}"
-                break
-            differing = _columns_that_differ(document, fact)
-            if differing:
-                report.fault = f"columns: {fact.place}: {', '.join(differing)} differ from what was signed"
-                break
-            report.facts += 1
-            report.redacted += fact.payload is None
+    for ledger in sorted(counted, key=lambda ledger: (not ledger.startswith(f"{ANCHOR}."), ledger)):
+        report = _walk(store, identity, book, ledger)
+        if report.fault is None and report.facts < counted[ledger]:
+            at, beyond = report.head, counted[ledger] - report.facts
+            report.fault = f"gap: {ledger}: {beyond} facts stand beyond a gap after {at.epoch}:{at.sequence}"
         reports.append(report)
         progress(report)
     return reports
 
 
+def _book(store: LedgerStore, identity: Identity) -> KeyBook:
+    try:
+        return Roster(store, identity).book()
+    except (ValueError, KeyError, TypeError, AttributeError):  # the walk over the roster's ledger says what is wrong
+        return key_book(identity, None)
+
+
+def _walk(store: LedgerStore, identity: Identity, book: KeyBook, ledger: str) -> LedgerReport:
+    report = LedgerReport(ledger)
+    forgotten: dict[tuple[int, int], str] = {}
+    named: set[tuple[int, int]] = set()
+    for document in store.walk(ledger):
+        place = f"{ledger}:{document['epoch']}:{document['sequence']}"
+        try:
+            fact = fact_of(document)
+            differing = _columns_that_differ(document, fact)
+            if differing:
+                report.fault = f"columns: {place}: {', '.join(differing)} differ from what was signed"
+                return report
+            report.head = check(fact, mesh=identity.mesh, head=report.head, book=book)
+        except Trouble as trouble:
+            report.fault = f"{trouble.code}: {trouble.detail}"
+            return report
+        except (Unreadable, KeyError, TypeError) as error:
+            report.fault = f"unreadable: {place}: {error}"
+            return report
+        report.facts += 1
+        named.update((one.epoch, one.sequence) for one in redactions_in(fact))
+        if fact.payload is None:
+            report.redacted += 1
+            forgotten[fact.header.position] = place
+    for position, place in forgotten.items():
+        if position not in named:
+            report.fault = f"redaction: {place}: the payload is gone, but no redaction in this ledger names it"
+            break
+    return report
+
+
 def _columns_that_differ(document: Document, fact: Fact) -> list[str]:
     """Columns of the stored document that do not say what the signed bytes say: a query would mislead."""
     expected = document_of(fact, None, own=document["own"], at=document["stored_at"])
-    columns = ("_id", "ledger", "epoch", "sequence", "agency", "service", "aggregate", "version", "type")
-    return [name for name in columns if document.get(name) != expected[name]]
+    columns = ("_id", "ledger", "epoch", "sequence", "agency", "service", "aggregate", "version", "type", "rekeys")
+    return [name for name in columns if document.get(name) != expected.get(name)]
