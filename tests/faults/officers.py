@@ -1,0 +1,237 @@
+"""Clients that go on through every fault: each command has its Idempotency-Key and is repeated until it is answered."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.service.running import RunningNode, until
+
+PACE_SECONDS = 0.05
+PATIENCE_SECONDS = 90
+NOT_YET = "unknown_pilot"
+"""Metrics learns of a pilot when it folds it, a moment after the registry acknowledged it."""
+QUIET_SECONDS = 0.1
+"""Between two attempts of one command."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A request as it can be sent again, word for word."""
+
+    path: str
+    body: Any
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """What the node answered to a command."""
+
+    command: Command
+    id: str
+    version: int
+
+
+def pilot_post(agency: str, title: str) -> dict[str, Any]:
+    return {
+        "title": {"en": title},
+        "summary": {"en": "Radar images and harvest reports, read together, warn of losses."},
+        "problem": {"en": "Losses are known only after the harvest. Help comes a season late."},
+        "lead_agency": agency,
+        "countries": ["ZMB"],
+        "sdg_targets": ["2.3", "2.4"],
+        "roadmap_measures": ["3.3"],
+        "layers": ["data"],
+        "uncertainty": "some",
+        "target_groups": ["extreme_poverty", "rural"],
+        "people_reached": 120000,
+        "needs": [{"code": "data.earth_observation", "country": "ZMB", "quantity": 1, "essential": True}],
+        "starts_on": "2027-01-01",
+        "ends_on": "2027-12-31",
+    }
+
+
+PLAN = {
+    "code": "hectares-watched",
+    "title": {"en": "Land that is watched"},
+    "unit": "ha",
+    "measure": "sum",
+    "direction": "up",
+    "calendar": "quarterly",
+    "about_people": False,
+    "baseline": {"value": 0, "on": "2025-01-01"},
+    "target": {"value": 500, "on": "2027-12-31"},
+}
+
+
+class Refused(AssertionError):
+    """The node refused a command that it should have carried out."""
+
+
+class Officer:
+    """Somebody of one agency who registers pilots, screens every third and narrows every fourth to the agency."""
+
+    def __init__(self, node: RunningNode, agency: str, seed: int, questions: Sequence[str], *, metrics: bool) -> None:
+        self.agency = agency
+        self.acknowledged: list[Acknowledged] = []
+        self.screened: list[str] = []
+        self.narrowed: list[str] = []
+        self.watched: list[str] = []
+        """Ids of pilots of which that was acknowledged (`watched`: with observations)."""
+        self.trouble: BaseException | None = None
+        self.retries = 0
+        self._questions = questions
+        self._metrics = metrics
+        self._random = random.Random(f"{seed} {agency}")
+        self._client = node.client(node.actor(agency, ["officer", "monitor"]))
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"officer {agency}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The command at hand is finished; nothing is begun after it."""
+        self._stopping.set()
+        self._thread.join(PATIENCE_SECONDS)
+        assert not self._thread.is_alive(), f"{self.agency} still waits for an answer"
+        if self.trouble is not None:
+            raise self.trouble
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._client.close()
+
+    def _run(self) -> None:
+        number = 0
+        try:
+            while not self._stopping.wait(PACE_SECONDS):
+                self._register(number)
+                number += 1
+        except BaseException as error:
+            self.trouble = error
+
+    def _register(self, number: int) -> None:
+        pilot = self.do(Command("/registry/v1/pilots", pilot_post(self.agency, f"{self.agency} pilot {number}")))
+        if number % 3 == 0:
+            answers = {name: {"answer": "yes", "note": {"en": "Looked into."}} for name in self._questions}
+            learning = {"en": "Does the warning come in time?"}
+            post = {"answers": answers, "learning_question": learning}
+            self.do(Command(f"/registry/v1/pilots/{pilot.id}/screening", post))
+            self.screened.append(pilot.id)
+        elif number % 4 == 1:
+            path = f"/registry/v1/pilots/{pilot.id}?understood=true"
+            headers = {"If-Match": f'"{pilot.version}"'}
+            self.do(Command(path, {"visibility": "private"}, "PATCH", headers))
+            self.narrowed.append(pilot.id)
+        elif self._metrics and number % 4 == 2:
+            plan = self.do(Command("/metrics/v1/plans", {**PLAN, "pilot": pilot.id}))
+            self.do(Command("/metrics/v1/observations", [observation(plan.id, pilot.id, number)]))
+            self.watched.append(pilot.id)
+        if self._random.random() < 0.2:
+            self.repeat(self._random.choice(self.acknowledged))
+
+    # -- one command -----------------------------------------------------------------------------------------
+
+    def do(self, command: Command) -> Acknowledged:
+        told = self.answer(command)
+        done = Acknowledged(command, str(told.get("id") or told["upload"]), int(told.get("version", 0)))
+        self.acknowledged.append(done)
+        return done
+
+    def repeat(self, done: Acknowledged) -> None:
+        """The same command, sent again, is answered with the same record, and the answer says so."""
+        told = self.answer(done.command, replayed=True)
+        again = str(told.get("id") or told["upload"])
+        assert again == done.id, f"{done.command.path}: acknowledged as {done.id}, then as {again}"
+
+    def answer(self, command: Command, *, replayed: bool = False) -> dict[str, Any]:
+        """Sent with the same key until the node answers; a refusal is a fault of the node."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        headers = {"Idempotency-Key": command.key, **command.headers}
+        while True:
+            try:
+                answer = self._client.request(command.method, command.path, json=command.body, headers=headers)
+            except httpx.TransportError as error:
+                said = repr(error)
+            else:
+                if answer.is_success:
+                    assert not replayed or answer.headers.get("Idempotency-Replayed") == "true", command
+                    told: dict[str, Any] = answer.json()
+                    return told
+                said = f"{answer.status_code}: {answer.text}"
+                if answer.status_code < 500 and answer.status_code != 429 and NOT_YET not in answer.text:
+                    raise Refused(f"{self.agency}: {command.method} {command.path}: {said}")
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.agency}: {command.path} is not answered within {PATIENCE_SECONDS} s: {said}")
+            self.retries += 1
+            self._stopping.wait(QUIET_SECONDS)
+
+
+def observation(plan: str, pilot: str, number: int) -> dict[str, Any]:
+    return {
+        "id": f"observation {number} of {pilot}",
+        "indicator": plan,
+        "pilot": pilot,
+        "period": {"start": "2025-01-01", "end": "2025-03-31"},
+        "country": "ZMB",
+        "value": 10 + number,
+        "basis": "measured",
+    }
+
+
+class Office:
+    """Officers of several agencies at work at once."""
+
+    def __init__(self, node: RunningNode, agencies: Sequence[str], seed: int) -> None:
+        with node.client(node.host(agencies[0])) as client:
+            asked = client.get("/registry/v1/screening").raise_for_status().json()
+            metrics = client.get("/metrics/v1/plans").status_code == 200
+        questions = [question["id"] for question in asked["questions"]]
+        self.officers = [Officer(node, agency, seed, questions, metrics=metrics) for agency in agencies]
+
+    def __enter__(self) -> Office:
+        for officer in self.officers:
+            officer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for officer in self.officers:
+            officer.close()
+
+    @property
+    def count(self) -> int:
+        """Acknowledged commands so far."""
+        return sum(len(officer.acknowledged) for officer in self.officers)
+
+    @property
+    def retries(self) -> int:
+        return sum(officer.retries for officer in self.officers)
+
+    def wait_for_more(self, commands: int, seconds: float = PATIENCE_SECONDS) -> None:
+        """Until so many more were acknowledged than now: the node works again, for everybody."""
+        goals = {officer.agency: len(officer.acknowledged) + commands for officer in self.officers}
+
+        def reached() -> bool:
+            troubled = next((officer.trouble for officer in self.officers if officer.trouble), None)
+            if troubled is not None:
+                raise troubled
+            return all(len(officer.acknowledged) >= goals[officer.agency] for officer in self.officers)
+
+        until(reached, f"{commands} more commands of every agency are acknowledged", seconds)
+
+    def finish(self) -> None:
+        for officer in self.officers:
+            officer._stopping.set()
+        for officer in self.officers:
+            officer.stop()

@@ -1,0 +1,233 @@
+"""What must be true of a node after any fault, looked up in its answers, its stores and its streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from nats.js.errors import NotFoundError
+from pymongo import MongoClient
+
+from deploy.nats.provision import PROVISIONER, connect
+from deploy.node.home import read_note
+from shared.bus.recovery import STREAM_OF
+from shared.bus.subjects import STREAMS, place_in
+from shared.facts.fact import Fact
+from shared.facts.names import ledger_name
+from shared.ledger.documents import row_of_raw
+from shared.ledger.rows import digest_of_rows
+from shared.ledger.store import Document, fact_of
+from shared.settings import Settings
+from tests.faults.listener import Listener
+from tests.faults.officers import Office
+from tests.service.running import RunningNode, until
+
+UNIMPORTANT = {"revision", "set_at"}
+"""Fields of a read model that differ between two folds of the same facts."""
+
+
+class Evidence:
+    """The node's databases and streams, read directly."""
+
+    def __init__(self, node: RunningNode, client: MongoClient[Document]) -> None:
+        self.node = node
+        self.client = client
+        names = {name.removeprefix("pilotmesh_") for name in client.list_database_names()}
+        self.services = sorted(names & set(node.services))
+
+    def facts(self) -> list[Fact]:
+        return [fact_of(document) for document in self.client["pilotmesh_ledger"]["facts"].find({})]
+
+    def tables(self, service: str) -> dict[str, list[Document]]:
+        """The rows of each of a service's read models."""
+        database = self.client[f"pilotmesh_{service}"]
+        found = {}
+        for name in sorted(database.list_collection_names()):
+            rows = list(database[name].find({}))
+            if name == "figures" or (rows and "tracks" in rows[0]):
+                found[name] = rows
+        return found
+
+    def digest(self, service: str) -> tuple[str, dict[str, Any]]:
+        """Of rows, and of everything that is queried of them."""
+        tables = self.tables(service)
+        rows = [row_of_raw(raw) for raws in tables.values() for raw in raws if "tracks" in raw]
+        columns = {
+            f"{name} {raw['_id']}": {column: value for column, value in raw.items() if column not in UNIMPORTANT}
+            for name, raws in tables.items()
+            for raw in raws
+        }
+        return digest_of_rows(rows), columns
+
+    def tasks(self) -> list[str]:
+        """Reactions that are due, or that failed and wait for their next attempt."""
+        now = datetime.now(UTC)
+        waiting = {"$or": [{"due": {"$lte": now}}, {"attempts": {"$gt": 0}}]}
+        return [
+            f"{service}: {task['_id']} ({task.get('error', 'due')})"
+            for service in self.services
+            for name in ("work", "redactions")
+            for task in self.client[f"pilotmesh_{service}"][name].find(waiting)
+        ]
+
+    def streamed(self) -> Counter[tuple[str, int, int]]:
+        """How often the streams hold each place."""
+        note = read_note(self.node.home)
+        settings = Settings(home=self.node.home, nats_url=note["nats_url"])
+        return asyncio.run(_places(settings))
+
+    def is_level(self) -> bool:
+        """Everything recorded is folded, followed up and published."""
+        if self.tasks():
+            return False
+        with self.node.client(self.node.operator) as client:
+            for service in self.services:
+                lag = client.get(f"/{service}/v1/lag")
+                if lag.status_code == 200 and lag.json()["behind"]:
+                    return False
+            ledgers = client.get("/mesh/v1/status").raise_for_status().json()["ledgers"]
+        return all(ledger["lag"] == 0 for ledger in ledgers)
+
+
+async def _places(settings: Settings) -> Counter[tuple[str, int, int]]:
+    places: Counter[tuple[str, int, int]] = Counter()
+    connection = await connect(settings, PROVISIONER)
+    try:
+        js = connection.jetstream()
+        for stream, subject in STREAMS.items():
+            position = 1
+            while True:
+                try:
+                    message = await js.get_msg(stream, seq=position, subject=subject, direct=True, next=True)
+                except NotFoundError:
+                    break
+                ledger, head = place_in(message.subject or "", message.headers)
+                if stream in (STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]], "VERIFIED"):
+                    places[ledger, head.epoch, head.sequence] += 1
+                position = (message.seq or position) + 1
+    finally:
+        await connection.close()
+    return places
+
+
+@contextmanager
+def evidence(node: RunningNode) -> Iterator[Evidence]:
+    with MongoClient[Document](node.mongodb_uri, tz_aware=True) as client:
+        yield Evidence(node, client)
+
+
+def prove(node: RunningNode, office: Office, listener: Listener | None = None) -> None:
+    """Everything below, of a node that runs and whose officers have finished."""
+    with evidence(node) as found:
+        until(found.is_level, f"the node is level again; waiting: {found.tasks()}", 120)
+        every_acknowledged_pilot_is_there_once(found, office)
+        every_ledger_is_proven(found)
+        no_reaction_happened_twice(found, office)
+        every_fact_is_streamed(found)
+        if "notifier" in found.services:
+            every_event_is_told_once(found, listener)
+        every_fold_equals_its_rebuild(found)
+
+
+def every_acknowledged_pilot_is_there_once(found: Evidence, office: Office) -> None:
+    for officer in office.officers:
+        pilots = [done for done in officer.acknowledged if done.command.path == "/registry/v1/pilots"]
+        listed = Counter(item["id"] for item in listing(found.node, officer.agency))
+        assert listed == Counter(done.id for done in pilots), f"{officer.agency}: acknowledged and listed differ"
+        titles = Counter(item["title"]["en"] for item in listing(found.node, officer.agency))
+        assert set(titles.values()) <= {1}, f"{officer.agency}: {titles.most_common(3)}"
+        for done in officer.acknowledged:
+            officer.repeat(done)
+
+
+def listing(node: RunningNode, agency: str) -> Iterator[dict[str, Any]]:
+    with node.client(node.host(agency)) as client:
+        cursor: str | None = None
+        while True:
+            params = {"lead": agency, "limit": "200", **({"cursor": cursor} if cursor else {})}
+            page = client.get("/registry/v1/pilots", params=params).raise_for_status().json()
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+
+def every_ledger_is_proven(found: Evidence) -> None:
+    with found.node.client(found.node.operator) as client:
+        report = client.post("/mesh/v1/verification", timeout=120).raise_for_status().json()
+    assert report["proven"], report
+    ledgers = Counter(str(fact.header.ledger) for fact in found.facts())
+    assert {one["ledger"]: one["facts"] for one in report["ledgers"]} == ledgers
+
+
+def no_reaction_happened_twice(found: Evidence, office: Office) -> None:
+    """A reaction's key stands in a unique index; that keys do not differ where the reaction is one is seen here."""
+    said: dict[tuple[str, str], list[str]] = defaultdict(list)
+    documents = list(found.client["pilotmesh_ledger"]["facts"].find({}, {"command": 1, "type": 1, "aggregate": 1}))
+    for document in documents:
+        said[document["aggregate"], document["type"].split(".", 2)[2]].append(document["_id"])
+    keys = Counter(document["command"]["key"] for document in documents if "command" in document)
+    assert set(keys.values()) <= {1}, keys.most_common(3)
+    for officer in office.officers:
+        for pilot in officer.screened:
+            assert len(said[f"pilot/{pilot}", "pilot.screened.v1"]) == 1, f"{pilot} was screened once"
+        for pilot in officer.narrowed:
+            assert len(said[f"pilot/{pilot}", "pilot.withdrawn.v1"]) == 1, f"{pilot} was narrowed once"
+    doubled = {key: len(ids) for key, ids in said.items() if len(ids) > 1 and key[1] in ONCE}
+    assert not doubled, f"facts that there can be one of: {doubled}"
+    if "matching" in found.services:
+        proposals_are_not_doubled(found, office)
+
+
+ONCE = {"pilot.registered.v1", "pilot.screened.v1", "pilot.withdrawn.v1", "progress.published.v1", "snapshot.taken.v1"}
+
+
+def proposals_are_not_doubled(found: Evidence, office: Office) -> None:
+    facts = [fact for fact in found.facts() if fact.header.kind == "proposal" and fact.header.version == 1]
+    of_pilot: Counter[str] = Counter(str((fact.state or {}).get("pilot")) for fact in facts)
+    assert set(of_pilot.values()) <= {1}, f"pilots with several proposals: {of_pilot.most_common(3)}"
+    shared = {
+        done.id
+        for officer in office.officers
+        for done in officer.acknowledged
+        if done.command.path == "/registry/v1/pilots" and done.id not in officer.narrowed
+    }
+    assert shared <= of_pilot.keys(), f"{len(shared - of_pilot.keys())} open pilots without a proposal"
+
+
+def every_fact_is_streamed(found: Evidence) -> None:
+    held = {(str(fact.header.ledger), *fact.header.position) for fact in found.facts()}
+    streamed = found.streamed()
+    assert held == streamed.keys(), (
+        f"{len(held - streamed.keys())} facts not streamed, {len(streamed.keys() - held)} streamed and not held"
+    )
+
+
+def every_event_is_told_once(found: Evidence, listener: Listener | None) -> None:
+    entries = list(found.client["pilotmesh_notifier"]["journal"].find({}))
+    entries.sort(key=lambda entry: entry["_id"])
+    assert [entry["_id"] for entry in entries] == list(range(1, len(entries) + 1)), "the journal has a gap"
+    assert Counter(entry["event"] for entry in entries) == Counter(fact.place for fact in found.facts())
+    if listener is None:
+        return
+    seen = [entry["event"] for entry in entries if entry["audience"] == "mesh" or entry["agency"] == "wfp"]
+    until(lambda: len(listener.events) >= len(seen), f"{len(seen)} events are heard, not {len(listener.events)}", 30)
+    assert listener.events == seen, "what a listener heard over all cuts is what happened, in order, once"
+    assert listener.resets == 0
+
+
+def every_fold_equals_its_rebuild(found: Evidence) -> None:
+    for service in found.services:
+        with found.node.client(found.node.operator) as client:
+            digest, columns = found.digest(service)
+            answer = client.post(f"/{service}/v1/rebuild", timeout=120)
+            assert answer.status_code == 200, f"{service}: {answer.status_code} {answer.text}"
+        until(lambda: not found.tasks(), "figures are set again after the rebuild")
+        rebuilt, again = found.digest(service)
+        differing = [key for key in columns.keys() | again.keys() if columns.get(key) != again.get(key)]
+        assert not differing, f"{service}: {len(differing)} rows differ after a rebuild, such as {differing[0]}"
+        assert rebuilt == digest
