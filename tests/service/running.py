@@ -52,6 +52,7 @@ class RunningNode:
         self._admins: dict[str, str] = {}
         self._process: subprocess.Popen[str] | None = None
         self._reading = threading.Thread()
+        self._clients: list[httpx.Client] = []
 
     # -- the process -----------------------------------------------------------------------------------------
 
@@ -85,6 +86,8 @@ class RunningNode:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
+        for client in self._clients:  # whoever forgot to close one does not leave a socket behind
+            client.close()
         if self._process is not None:
             self._end(signal.SIGTERM)
 
@@ -130,7 +133,9 @@ class RunningNode:
 
     def client(self, token: str | None = None) -> httpx.Client:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        made = httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        self._clients.append(made)
+        return made
 
 
 def main(services: list[str]) -> None:
