@@ -12,6 +12,7 @@ from shared.bus.broker import asyncapi_document, make_broker
 from shared.bus.news import subscribe_to_news
 from shared.http.app import VERSION, service_app
 from shared.http.rebuilding import router as rebuilding_router
+from shared.ledger.lease import replica_name
 from shared.service import Worker, assemble, open_ground, running, use_database
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
@@ -23,6 +24,7 @@ from .folds import JournalFold
 from .journal import Journal
 from .memory import CircleBook, Memory
 from .planning import Planner
+from .records import Deliveries, Subscriptions
 from .sending import Courier
 from .stream import Streams
 from .subscribers import Watch, subscribe_to_nudges
@@ -51,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         follower = parts.follower
         assert follower is not None
 
-        subscribed, delivered = documents.Subscriptions(), documents.Deliveries()
+        subscribed, delivered = Subscriptions(), Deliveries(replica_name())
         client = WebhookClient(allow_private=settings.webhook_allow_private, user_agent=f"PilotMesh/{VERSION}")
         courier = Courier(journal, subscribed, delivered, circles, client, lambda: follower.leads)
         mesh = ground.identity.mesh

@@ -15,13 +15,13 @@ from pymongo.database import Database
 
 from shared.ledger.store import JOURNALED, Document
 
-from .documents import Deliveries, Subscriptions
 from .domain.deliveries import Delivery, delivery_of, digest_of, goes_into_digest
 from .domain.entries import Entry
 from .domain.places import told_place
 from .domain.subscriptions import Subscription
 from .journal import Journal
 from .memory import CircleBook
+from .records import Deliveries, Subscriptions
 from .tail import Tail
 
 PAGE = 256

@@ -22,12 +22,12 @@ from shared.problems import NotFound
 from shared.telemetry import counter, span, traceparent
 
 from .channels.webhook import Answer, WebhookClient, signed_headers
-from .documents import Deliveries, Subscriptions
 from .domain import schedule
 from .domain.deliveries import CANCELLED, DEAD, DELIVERED, Attempt, Delivery
 from .domain.subscriptions import ENDED, Subscription
 from .journal import Journal
 from .memory import CircleBook
+from .records import Deliveries, Subscriptions
 
 log = logging.getLogger(__name__)
 
