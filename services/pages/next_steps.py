@@ -75,6 +75,9 @@ def _while_open(pilot: Record, proposal: Record | None, lead: str, here: str) ->
     asked = tuple(str(one.get("agency")) for one in waiting_invitations(proposal))
     if asked:
         return Step("answers", asked, str(proposal.get("deadline") or ""), path)
+    queued = [one for one in proposal.get("invitations") or () if one.get("status") == WAITING]
+    if queued:
+        return Step("queued", tuple(str(one.get("agency")) for one in queued), path=path)
     if lead in (proposal.get("awaits") or (lead,)):
         return Step("close", (lead,), path=path)
     return Step("forming", path=path)

@@ -43,10 +43,11 @@ async def all_pilots(
 @router.get("/pilots/{pilot_id}")
 async def one_pilot(visitor: Visiting, pilot_id: UUID, said: str = "") -> Response:
     person, node = visitor.person, visitor.node
-    pilot, proposals, testbeds, results, reach, history = await together(
+    pilot, proposals, testbeds, plans, results, reach, history = await together(
         node.get(f"/registry/v1/pilots/{pilot_id}"),
         if_there(node.items("/matching/v1/proposals", pilot=str(pilot_id)), []),
         if_there(node.items("/matching/v1/testbeds", pilot=str(pilot_id)), []),
+        if_there(node.items("/metrics/v1/plans", pilot=str(pilot_id)), []),
         if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/results"), {}),
         if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/reach"), {}),
         if_there(node.items(f"/registry/v1/pilots/{pilot_id}/history"), []),
@@ -62,6 +63,7 @@ async def one_pilot(visitor: Visiting, pilot_id: UUID, said: str = "") -> Respon
         current=current,
         earlier=[one for one in proposals if one is not current],
         testbeds=testbeds,
+        plans={str(plan.get("id")): plan for plan in plans},
         results=results,
         reach=reach,
         history=history,
