@@ -42,10 +42,10 @@ def prove(settings: Settings) -> tuple[list[LedgerReport], list[str]]:
     from pymongo import MongoClient  # noqa: PLC0415
     from pymongo.errors import PyMongoError  # noqa: PLC0415
 
-    from services.mesh.heads import Witness  # noqa: PLC0415
     from shared.ledger.identity import Identity  # noqa: PLC0415
     from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415
     from shared.ledger.verification import verify_node  # noqa: PLC0415
+    from shared.ledger.witness import Witness  # noqa: PLC0415
 
     try:
         identity = Identity.read(settings.home)

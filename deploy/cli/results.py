@@ -45,12 +45,19 @@ def observe(
         if as_json:
             tell_json(told)
             return
-        console.print(f"{told.get('accepted', len(rows))} observations taken; upload {told.get('id', '')}")
+        console.print(f"{told['rows']} observations taken{_when(told)}; upload {told['upload']}")
         for notice in told.get("notices") or ():
             console.print(
                 f"  [yellow]{escape(where_in(rows, file, notice['field']))}[/]: {escape(notice['detail'])}",
                 soft_wrap=True,
             )
+
+
+def _when(told: dict[str, Any]) -> str:
+    """Whether results show them; `folded` is missing where nobody waited for it."""
+    if "folded" not in told:
+        return ""
+    return " and folded" if told["folded"] else ", their results follow in a while"
 
 
 def rows_of(file: Path) -> list[Entry]:

@@ -80,7 +80,7 @@ class Loader:
                         key=_key("upload", f"{name}/{part}"),
                         params={"wait": "folded"},
                     )
-                    self.notes.note("upload", f"{name}/{part}", str(told["id"]))
+                    self.notes.note("upload", f"{name}/{part}", str(told["upload"]))
             advance()
 
         in_parallel(partial(upload, name, results) for name, results in self.portfolio.results.items())

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from deploy.cli import tokens
 from deploy.cli.proposals import explanation
-from deploy.cli.speaking import Misused, table, words
+from deploy.cli.speaking import Trouble, table, words
 from deploy.demo.answers import standing_proposals
 from deploy.demo.loading import Loader
 from deploy.demo.people import GUEST_AGENCY, GUEST_COUNTRY
@@ -23,8 +23,15 @@ EXPLAINED = "fao-fall-armyworm"
 """The pilot whose proposal is explained in full: it waits for WFP Zambia, whom the reader can be."""
 
 
+class NotProven(Trouble):
+    """A ledger of the demo's node does not prove."""
+
+    def __init__(self, faults: str) -> None:
+        super().__init__(f"Not proven: {faults}", remedy="`pilotmesh verify` and `pilotmesh doctor` say more.")
+
+
 def tell(loader: Loader, settings: Settings, link: str, console: Console) -> None:
-    """Prints the summary. Raises `Trouble` if a ledger is not proven: a demo that hid that would lie."""
+    """Prints the summary. Raises `NotProven` if a ledger is not: a demo that hid that would lie."""
     node = loader.node
     pilots = {one["id"]: one for one in node.items("/registry/v1/pilots")}
     proposals = standing_proposals(loader)
@@ -100,21 +107,38 @@ def _lacking(gaps: list[Record], console: Console) -> None:
         country = places.PLACES.get(one.get("country") or "")
         where = f" in {country.names['en']}" if country else ""
         wanted = len(one.get("pilots") or ())
-        console.print(f"  {escape((code.label['en'] if code else one['code']) + where)}, for {wanted} pilot(s)")
+        console.print(
+            f"  {escape((code.label['en'] if code else one['code']) + where)}, for {wanted} {'pilot' if wanted == 1 else 'pilots'}"
+        )
     if len(gaps) > MOST_ROWS:
         console.print(f"  … and {len(gaps) - MOST_ROWS} more")
 
 
 def _reached(overview: Record, console: Console) -> None:
-    _heading(console, "People reached by the pilots that run")
-    console.print(escape(str(overview)))
+    """People counted once: at least the largest group, at most the sum, as the agencies published it."""
+    reach = overview["reach"]["direct"]
+    _heading(console, "People reached")
+    if reach["upper"] is None:
+        console.print("No pilot has published figures yet.")
+        return
+    counted = len(overview["pilots"]) - reach["unknown"]
+    console.print(
+        f"Between {_number(reach['lower'])} and {_number(reach['upper'])} people, by {counted} pilots that run and say "
+        "so: the same people may have met several of them. Figures are the sample's; small groups are withheld."
+    )
+    told = [f"{count} {status.replace('_', ' ')}" for status, count in overview["statuses"].items() if count]
+    console.print(f"Indicators: {', '.join(told)}.")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
 
 
 def _proven(told: Record, console: Console) -> None:
     _heading(console, "Ledgers")
     faults = [f"{one['ledger']}: {one['fault']}" for one in told["ledgers"] if one["fault"]]
     if not told["proven"]:
-        raise Misused("A ledger is not proven: " + "; ".join([*faults, *told["missing_heads"]]))
+        raise NotProven("; ".join([*faults, *told["missing_heads"]]))
     facts = sum(one["facts"] for one in told["ledgers"])
     console.print(
         f"{facts} facts in {len(told['ledgers'])} ledgers: every sequence, chain, digest and signature proven."
@@ -145,7 +169,10 @@ def _invitation(loader: Loader, link: str, console: Console) -> None:
         if one["status"] == "open"
     ]
     _heading(console, "Be an officer of WFP Zambia")
-    waiting = f"{len(invited)} invitation(s) wait for your answer. " if invited else ""
+    number = len(invited)
+    waiting = (
+        f"{number} {'invitation waits' if number == 1 else 'invitations wait'} for your answer. " if number else ""
+    )
     console.print(f"{waiting}This link signs you in, once:")
     console.print(f"  [bold]{escape(link)}[/]", soft_wrap=True)
 
