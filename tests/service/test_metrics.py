@@ -166,7 +166,7 @@ def test_small_cells_are_withheld_from_what_is_published_and_from_every_later_ed
 
 def test_reach_counts_each_person_once_between_bounds(node: RunningNode) -> None:
     """Two pilots in one country: at least the larger, at most the sum; one agency declares that they share."""
-    one, two = Reporter(node, "unesco", countries=["VUT"]), Reporter(node, "unesco", countries=["VUT"])
+    one, two = (Reporter(node, "unesco", countries=["VUT"], needs=[]) for _ in range(2))
     for reporter, value in ((one, 300), (two, 120)):
         indicator = reporter.plan()
         row = {**reporter.row(indicator, "all", value, Q3), "country": "VUT"}
