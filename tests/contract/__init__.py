@@ -1,0 +1,1 @@
+"""What the API documents promise, held against the running services."""
