@@ -149,7 +149,7 @@ def matching_rows() -> Rows:
 def find(kind: str, record_id: str) -> Row | None:
     """The record with this id that its rightful owner wrote."""
     for row in rows_of(DOCUMENTS[kind].objects(id_=record_id).limit(8)):
-        if kind not in OWNERS or not row.state or row.state.get(OWNERS[kind]) == row.key[0]:
+        if kind not in OWNERS or row.state.get(OWNERS[kind], row.key[0]) == row.key[0]:
             return row
     return None
 

@@ -88,6 +88,8 @@ class Following:
         standings: Sequence[Standing] = (),
     ) -> bool:
         state = self._new_state(pilot, previous, standings)
+        if previous is not None and (state["hash"], state["out"]) == (previous.state["hash"], previous.state["out"]):
+            return False  # nothing better is to be had: who was asked stays asked
         change = Change("proposal", _verb(state), state["id"], 1, pilot.key[0], state)
         return self._write(self._settle(change, pilot), previous or pilot, trace)
 
@@ -170,9 +172,7 @@ class Following:
             return self._form(pilot, current, standings, answers, trace)
         if not matchable:
             return False
-        if self._is_broken(pilot, proposal, standings):
-            return self._propose(pilot, current, trace, standings)
-        return False
+        return self._is_broken(pilot, proposal, standings) and self._propose(pilot, current, trace, standings)
 
     def _is_broken(self, pilot: Row, proposal: Mapping[str, Any], standings: Sequence[Standing]) -> bool:
         if any(one.status in ("declined", "withdrawn") for one in standings):
@@ -196,7 +196,7 @@ class Following:
         }
         known = {capability for _, capability in suits}
         accepted = {one.agency for one in standings if one.status in YES}
-        recused = {agency for agency, _ in found.rules.recusals}
+        recused = {agency for agency, _ in found.rules.recusals} - {proposal["lead"]}
         broken = []
         for member in proposal["team"]:
             agency = member["agency"]

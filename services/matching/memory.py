@@ -7,6 +7,7 @@ every fact at once; elsewhere it is read anew when it is older than a few second
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from services.matching.folds import audience_of
 from services.matching.model import THOUSAND, Agency, Usage, World
 from services.matching.records import agency_of, capability_of
 from services.matching.reference import world_on
+from shared.ledger.documents import rows_of
 from shared.ledger.rows import Key, Row
 from shared.settings import Settings
 
@@ -61,8 +63,9 @@ class Memory:
         self._now = now
         self._lock = threading.RLock()
         self._held = Held()
-        self._read_at = -STALE_AFTER
+        self._read_at = -math.inf
         self._whole = False
+        """Read since this process follows: from then on the fold tells everything."""
         self._world: World | None = None
         self._agencies_changed = True
 
@@ -73,20 +76,26 @@ class Memory:
             for row in rows:
                 self._take(row)
 
-    def fresh(self) -> Memory:
-        """This memory, read anew where it may have missed facts that another process folded."""
+    def fresh(self, stale_after: float = STALE_AFTER) -> Memory:
+        """This memory, read anew where it may have missed facts that another process folded.
+
+        Who follows misses nothing from then on; who follows no more, or not yet, reads again after `stale_after`.
+        """
         with self._lock:
-            leads = self._leads()
-            if not (leads and self._whole) and (not self._whole or time.monotonic() - self._read_at > STALE_AFTER):
+            if not self._leads():
+                self._whole = False
+                if time.monotonic() - self._read_at > stale_after:
+                    self._read()
+            elif not self._whole:
                 self._read()
-            self._whole = self._whole or leads
+                self._whole = True
             return self
 
     def _read(self) -> None:
-        for row in documents.matching_rows().all():
-            self._take(row)
+        for kind in sorted(HELD):
+            for row in rows_of(documents.DOCUMENTS[kind].objects):
+                self._take(row)
         self._read_at = time.monotonic()
-        self._whole = True
 
     def _take(self, row: Row) -> None:
         if row.kind not in HELD or row.version < self._held.versions.get(row.key, 0):

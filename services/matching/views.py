@@ -156,6 +156,8 @@ def lacking_of(row: Row, is_un: formation.IsUn, now: datetime, *, closing: bool 
     """What the proposal lacks before its testbed can form; with `closing`, as if the lead said yes just now."""
     answers = documents.answers_to([row])
     if closing:
-        lead = Answer("", str(row.state["lead"]), row.id, str(row.state["hash"]), "accept", rfc3339(now), {})
+        lead = Answer(
+            "", str(row.state["lead"]), row.id, str(row.state["hash"]), "accept", rfc3339(now), {"close": True}
+        )
         answers = [lead, *(one for one in answers if one.agency != lead.agency)]
     return formation.lacking(row.state, standings_of(row.state, answers, now), answers, is_un)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
@@ -9,14 +10,16 @@ from fastapi import Request
 from services.matching import documents
 from services.matching.domain import Change
 from services.matching.following import Following
-from services.matching.memory import Memory
+from services.matching.memory import STALE_AFTER, Memory
 from shared.access.actors import Actor, require
 from shared.facts.fact import Fact
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.ledger import Gone, Ledger
 from shared.ledger.rows import Row
 from shared.ledger.store import Command
-from shared.problems import Misdirected, NotFound
+from shared.problems import Misdirected, NotFound, Stale
+
+ATTEMPTS = 5
 
 
 def ledger_of(request: Request) -> Ledger:
@@ -24,9 +27,10 @@ def ledger_of(request: Request) -> Ledger:
     return ledger
 
 
-def memory_of(request: Request) -> Memory:
+def memory_of(request: Request, *, exact: bool = False) -> Memory:
+    """`exact`: with everything that was committed before, also where another process follows."""
     memory: Memory = request.app.state.memory
-    return memory.fresh()
+    return memory.fresh(0.0 if exact else STALE_AFTER)
 
 
 def following_of(request: Request) -> Following:
@@ -42,23 +46,37 @@ def author_for(ledger: Ledger, caller: Actor, agency: str, roles: tuple[str, ...
     return author
 
 
-def commit(ledger: Ledger, author: Author, change: Change, command: Command | None = None) -> tuple[Fact, bool]:
-    recorded = ledger.record(
-        Draft(
-            agency=change.agency,
-            service="matching",
-            kind=change.kind,
-            verb=change.verb,
-            id=change.id,
-            version=change.version,
-            state=change.state,
-            author=author,
-            audience=change.audience,
-            rests_on=change.rests_on,
-            command=command,
-        )
+def commit(
+    ledger: Ledger, author: Author, decide: Callable[[], Change], command: Command | None = None
+) -> tuple[Fact, bool]:
+    """Commits what `decide` answers. Where a reaction came in between, it is asked again: the client named no
+    version, so it is not the client's business. Raises what `decide` raises, and Stale only after several tries."""
+    for attempt in range(ATTEMPTS):
+        change = decide()
+        try:
+            recorded = ledger.record(_draft(change, author, command))
+        except Stale:
+            if attempt == ATTEMPTS - 1:
+                raise
+            continue
+        return recorded.fact, recorded.replayed
+    raise AssertionError("unreachable")
+
+
+def _draft(change: Change, author: Author, command: Command | None) -> Draft:
+    return Draft(
+        agency=change.agency,
+        service="matching",
+        kind=change.kind,
+        verb=change.verb,
+        id=change.id,
+        version=change.version,
+        state=change.state,
+        author=author,
+        audience=change.audience,
+        rests_on=change.rests_on,
+        command=command,
     )
-    return recorded.fact, recorded.replayed
 
 
 def readable(caller: Actor, kind: str, record_id: str) -> Row:

@@ -232,8 +232,7 @@ def test_words_and_questions_stay_in_the_circle_and_the_decision_is_for_all(desk
         f"/matching/v1/proposals/{proposal['id']}/formation", json={"proposal_hash": proposal["hash"]}
     )
     assert closing.status_code == 201, closing.text
-    signed = desk.as_("who").get(path).json()["items"][0]
-    assert [member["response"] for member in closing.json()["members"]][1] == signed["id"]
+    assert [member["response"] for member in closing.json()["members"]][1] == shared[0]["id"]
     assert f"who.matching.{proposal['circle']}" in {one["ledger"] for one in closing.json()["rests_on"]}
 
 

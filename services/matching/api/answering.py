@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 
 from services.matching import documents
 from services.matching.api.posts import AnswerPost, FormationPost, QuestionPost, ResponsePost
-from services.matching.domain import responding
+from services.matching.domain import Change, responding
+from services.matching.domain.formation import essential_open
 from services.matching.domain.responding import ROLES
 from services.matching.domain.standing import ACCEPTING, DECISIONS, standings_of
 from services.matching.promises import check_capacity
@@ -78,24 +79,28 @@ def _respond(
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
-    state, _ = proposal_now(ledger, row)
-    answers = documents.answers_to([row])
-    now = ledger.now()
-    standing = next((one for one in standings_of(state, answers, now) if one.agency == agency), None)
-    change = responding.responded(
-        state,
-        agency,
-        post,
-        standing=standing,
-        previous=next((one for one in answers if one.id == own_id), None),
-        version=newest_version(ledger, agency, "response", own_id),
-        actor=author.actor,
-        role=author.role,
-        now=now,
-    )
-    if change.state["decision"] in ACCEPTING:
-        check_capacity(change.state, memory_of(request), now)
-    fact, _ = commit(ledger, author, change, command)
+
+    def decide() -> Change:
+        state, _ = proposal_now(ledger, row)
+        answers = documents.answers_to([row])
+        now = ledger.now()
+        standing = next((one for one in standings_of(state, answers, now) if one.agency == agency), None)
+        change = responding.responded(
+            state,
+            agency,
+            post,
+            standing=standing,
+            previous=next((one for one in answers if one.id == own_id), None),
+            version=newest_version(ledger, agency, "response", own_id),
+            actor=author.actor,
+            role=author.role,
+            now=now,
+        )
+        if change.state["decision"] in ACCEPTING:
+            check_capacity(change.state, memory_of(request, exact=True), now)
+        return change
+
+    fact, _ = commit(ledger, author, decide, command)
     request.app.state.parts.wake()
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
@@ -129,7 +134,11 @@ def form(request: Request, caller: Caller, proposal_id: str, body: Body, key: Id
     if testbed is None:
         raise Conflict("The lead's acceptance is recorded; the testbed forms as soon as the answers are in.")
     told = told_testbeds([testbed], caller)[0]
-    return JSONResponse({**told, "notices": []}, 201, headers={"ETag": etag(testbed.version)})
+    notices = [
+        {"field": "open_needs", "code": "essential-open", "detail": f"The essential need {need} is covered by nobody."}
+        for need in essential_open(row.state)
+    ]
+    return JSONResponse({**told, "notices": notices}, 201, headers={"ETag": etag(testbed.version)})
 
 
 @router.post(
@@ -151,7 +160,7 @@ def ask(request: Request, caller: Caller, proposal_id: str, body: Body, key: Ide
         return _replayed(earlier)
     state, _ = proposal_now(ledger, row)
     change = responding.asked(state, agency, post, id=own_id, actor=author.actor, now=ledger.now())
-    fact, _ = commit(ledger, author, change, command)
+    fact, _ = commit(ledger, author, lambda: change, command)
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
 
@@ -174,15 +183,18 @@ def answer(request: Request, caller: Caller, proposal_id: str, body: Body, key: 
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
-    change = responding.answered(
-        row.state,
-        question.state,
-        post,
-        version=newest_version(ledger, row.key[0], "answer", own_id),
-        actor=author.actor,
-        now=ledger.now(),
-    )
-    fact, _ = commit(ledger, author, change, command)
+
+    def decide() -> Change:
+        return responding.answered(
+            row.state,
+            question.state,
+            post,
+            version=newest_version(ledger, row.key[0], "answer", own_id),
+            actor=author.actor,
+            now=ledger.now(),
+        )
+
+    fact, _ = commit(ledger, author, decide, command)
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
 

@@ -75,13 +75,14 @@ def get_proposal(request: Request, caller: Caller, proposal_id: str) -> JSONResp
 def release_proposal(
     request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None
 ) -> JSONResponse:
-    ledger, memory = ledger_of(request), memory_of(request)
+    ledger = ledger_of(request)
     row = readable(caller, "proposal", proposal_id)
     lead = row.key[0]
     author = author_for(ledger, caller, lead, ROLES["release"])
     post = body.as_object()
     command = command_of(caller, f"POST release/{proposal_id}", key, body.digest, proposal_id)
-    if ledger.earlier_answer(command) is None:
+
+    def decide() -> Change:
         state, version = proposal_now(ledger, row)
         if not isinstance(post.get("proposal_hash"), str):
             raise Invalid([Fault("proposal_hash", "missing", "send the `hash` of the proposal you read")])
@@ -92,9 +93,12 @@ def release_proposal(
         pilot = documents.find("pilot", str(state["pilot"]))
         if pilot is None or audience_of(pilot) != "mesh":
             raise Conflict("The pilot is private: share it with the mesh first, so that the invited can read it.")
-        memory.fresh()
         new = following_of(request).released(state, ledger.now())
-        commit(ledger, author, Change("proposal", "released", row.id, version + 1, lead, new), command)
+        return Change("proposal", "released", row.id, version + 1, lead, new)
+
+    if ledger.earlier_answer(command) is None:
+        memory_of(request, exact=True)
+        commit(ledger, author, decide, command)
         request.app.state.parts.wake()
     return _as_it_stands(request, caller, proposal_id)
 

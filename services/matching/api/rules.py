@@ -46,6 +46,6 @@ def put_rules(request: Request, caller: Caller, agency: str, body: Body, expecte
     if (newest is not None or expected is not None) and if_match(expected) != version:
         raise Stale(f"The rules are at version {version}: read them again.", current_version=version)
     change = set_rules(body.as_object(), agency, version, memory_of(request).defaults)
-    fact, _ = commit(ledger, author, change)
+    fact, _ = commit(ledger, author, lambda: change)
     request.app.state.parts.wake()
     return JSONResponse(told_fact(fact), headers={"ETag": etag(fact.header.version)})

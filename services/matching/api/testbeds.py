@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from services.matching import documents
 from services.matching.api.posts import SuspensionPost
-from services.matching.domain import responding
+from services.matching.domain import Change, responding
 from services.matching.domain.responding import ROLES
 from services.matching.views import told_fact, told_testbeds
 from services.matching.writing import author_for, commit, ledger_of, newest_version, readable
@@ -64,16 +64,19 @@ def suspend(request: Request, caller: Caller, testbed_id: str, body: Body, key: 
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return JSONResponse(told_fact(earlier.fact), 201, headers={"Idempotency-Replayed": "true"})
-    change = responding.suspended(
-        row.state,
-        agency,
-        post,
-        version=newest_version(ledger, agency, "suspension", own_id),
-        actor=author.actor,
-        role=author.role,
-        now=ledger.now(),
-    )
-    fact, _ = commit(ledger, author, change, command)
+
+    def decide() -> Change:
+        return responding.suspended(
+            row.state,
+            agency,
+            post,
+            version=newest_version(ledger, agency, "suspension", own_id),
+            actor=author.actor,
+            role=author.role,
+            now=ledger.now(),
+        )
+
+    fact, _ = commit(ledger, author, decide, command)
     request.app.state.parts.wake()
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
@@ -84,9 +87,12 @@ def resume(request: Request, caller: Caller, testbed_id: str, agency: str) -> JS
     readable(caller, "testbed", testbed_id)
     author = author_for(ledger, caller, agency, ROLES["resume"])
     own_id = responding.suspension_id(testbed_id, agency)
-    state, version, _ = ledger.current(agency, "suspension", own_id)
-    if state.get("status") != "suspended":
-        raise Conflict(f"{agency} takes part already.")
-    change = responding.resumed(state, version=version, actor=author.actor, role=author.role, now=ledger.now())
-    fact, _ = commit(ledger, author, change)
+
+    def decide() -> Change:
+        state, version, _ = ledger.current(agency, "suspension", own_id)
+        if state.get("status") != "suspended":
+            raise Conflict(f"{agency} takes part already.")
+        return responding.resumed(state, version=version, actor=author.actor, role=author.role, now=ledger.now())
+
+    fact, _ = commit(ledger, author, decide)
     return JSONResponse(told_fact(fact), headers={"ETag": etag(fact.header.version)})

@@ -16,8 +16,8 @@ from shared.facts.names import UUID
 from shared.problems import Fault, Invalid
 
 RELEASES = ("lead", "auto")
-OWN = ("recusals", "substitutions", "load_cap", "load_caps", "open_invitations", "version")
-"""Of the solver's rules, those that are said by their own fields here."""
+OWN = ("recusals", "substitutions", "load_cap", "load_caps", "open_invitations", "version", "work_limit")
+"""Of the solver's rules, those that are said by their own fields here, and the one that guards the node."""
 WEIGHTS = frozenset(one.name for one in fields(Rules)) - frozenset(OWN)
 FIELDS = (
     *("agency", "release", "invitation_days", "open_invitations", "load_cap"),
@@ -161,6 +161,12 @@ def _numbers(name: str, given: Any, faults: list[Fault]) -> bool:
     default = getattr(Rules(), name)
     values = list(given.values()) if isinstance(given, dict) else [given]
     shaped = isinstance(given, dict) == isinstance(default, Mapping)
+    if shaped and isinstance(default, Mapping) and not set(given) <= set(default):
+        faults.append(Fault(f"weights.{name}", "unknown-field", f"expected some of {', '.join(default)}"))
+        return False
+    if name == "poverty_by_income" and not all(isinstance(one, int | float) and 0 <= one <= 1 for one in values):
+        faults.append(Fault(f"weights.{name}", "out-of-range", "expected shares from 0 to 1"))
+        return False
     wanted = (int, float) if isinstance(default, (float, Mapping)) else (int,)
     if shaped and all(isinstance(one, wanted) and not isinstance(one, bool) for one in values):
         return True

@@ -28,7 +28,10 @@ def counted(standings: Sequence[Standing], lead: Answer | None) -> list[Standing
 def lacking(
     proposal: Mapping[str, Any], standings: Sequence[Standing], answers: Sequence[Answer], is_un: IsUn
 ) -> list[Fault]:
-    """What still lacks before the testbed can form: the lead's yes, another UN entity's, owners of essential needs."""
+    """What still lacks before the testbed can form: the lead's yes, another UN entity's, owners of essential needs.
+
+    Where the proposal itself leaves an essential need open, nothing forms by itself: the lead closes, or does not.
+    """
     lead = leads_word(proposal, answers)
     yes = {one.agency for one in counted(standings, lead)}
     faults = []
@@ -44,7 +47,19 @@ def lacking(
         for agency in essential_owners(proposal)
         if agency not in yes
     ]
+    if lead is None or not lead.state.get("close"):
+        faults += [
+            Fault(
+                "uncovered", "essential-open", f"Nobody covers the essential need {need}: the lead may close without."
+            )
+            for need in essential_open(proposal)
+        ]
     return faults
+
+
+def essential_open(proposal: Mapping[str, Any]) -> list[str]:
+    """Essential needs that the proposal leaves open, in part or altogether."""
+    return [str(one["need"]) for one in proposal.get("uncovered") or () if one.get("essential")]
 
 
 def essential_owners(proposal: Mapping[str, Any]) -> list[str]:
