@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from deploy.cli import doctor, hosting, operating, proof, proposals, records, results, watching
-from deploy.cli.speaking import Trouble, console, errors, plainly
+from deploy.cli.speaking import NoAnswer, Trouble, console, errors, plainly
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
 from shared.settings import Settings
@@ -48,6 +48,8 @@ def demo() -> None:
             run_node(story.demo_settings(Settings()), on_ready=lambda settings: story.tell(settings, console))
         except NodeError as error:
             raise Trouble(f"The node did not start: {error}") from error
+        except NoAnswer:  # Ctrl-C while the sample was being loaded: the node stops first
+            console.print("The node stopped before the sample was loaded.")
     console.print("The node has stopped. `pilotmesh demo` goes on from its data.")
 
 

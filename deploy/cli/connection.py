@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli import tokens
-from deploy.cli.speaking import Misused, Refused, Unreachable, problem_of
+from deploy.cli.speaking import Misused, NoAnswer, Refused, Unreachable, problem_of
 from deploy.node.home import read_note
 from shared.settings import Settings
 
@@ -90,7 +90,7 @@ class Connection:
         return self.accepted(self.reach(method, path, **request))
 
     def reach(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """The answer, whatever it says. Raises `Unreachable` when none comes."""
+        """The answer, whatever it says. Raises `NoAnswer` when none comes."""
         import httpx  # noqa: PLC0415 (as above)
 
         request["headers"] = {**self.identity, **request.get("headers", {})}
@@ -117,8 +117,8 @@ class Connection:
             refused.remedy = "Name an actor with --as AGENCY:ROLE, or put a token into PILOTMESH_TOKEN."
         raise refused
 
-    def unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(
+    def unreachable(self, error: Exception) -> NoAnswer:
+        return NoAnswer(
             f"No node answers at {self.url} ({error or type(error).__name__}).",
             remedy="Start one with `pilotmesh up`, or name another with --url.",
         )

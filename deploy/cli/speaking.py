@@ -61,6 +61,10 @@ class Unreachable(Trouble):
     status = UNREACHABLE
 
 
+class NoAnswer(Unreachable):
+    """Nobody listens there, or the connection broke."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A problem document (RFC 9457) as the node sent it."""

@@ -107,9 +107,8 @@ def _lacking(gaps: list[Record], console: Console) -> None:
         country = places.PLACES.get(one.get("country") or "")
         where = f" in {country.names['en']}" if country else ""
         wanted = len(one.get("pilots") or ())
-        console.print(
-            f"  {escape((code.label['en'] if code else one['code']) + where)}, for {wanted} {'pilot' if wanted == 1 else 'pilots'}"
-        )
+        pilots = "1 pilot" if wanted == 1 else f"{wanted} pilots"
+        console.print(f"  {escape((code.label['en'] if code else one['code']) + where)}, for {pilots}")
     if len(gaps) > MOST_ROWS:
         console.print(f"  … and {len(gaps) - MOST_ROWS} more")
 
