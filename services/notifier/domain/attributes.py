@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.facts.fact import Fact, Unreadable
+from shared.facts.fact import Fact, Unreadable, rfc3339
 from shared.facts.names import AGENCY
 from shared.facts.verify import REDACTED
 from shared.ledger.rows import redactions_in
@@ -20,7 +20,7 @@ from .entries import About
 State = Mapping[str, Any]
 
 OWNERS = ("agency", "lead_agency", "lead", "slug", "to", "sponsor")
-LISTS_OF_AGENCIES = ("co_leads", "agencies", "invited", "members", "partners")
+LISTS_OF_AGENCIES = ("co_leads", "agencies", "members", "partners")
 LISTS_OF_MEMBERS = ("team", "members", "partners_declared", "invitations", "agencies")
 REFERENCES = {
     "pilot": "pilot",
@@ -34,9 +34,6 @@ REFERENCES = {
 
 LEARNED = frozenset(REFERENCES.values())
 """Kinds that other events refer to: what they are about is remembered."""
-
-OPEN = frozenset({"open", "released", "invited"})
-ANSWERED = frozenset({"accept", "accept_with_conditions", "decline", "withdraw", "accepted", "declined", "withdrawn"})
 
 
 def state_of(fact: Fact) -> State:
@@ -103,20 +100,14 @@ def _union(field: str, own: About, others: list[About], unknown: bool) -> tuple[
 
 
 def asks_for_action(kind: str, state: State, now: datetime) -> bool:
-    """An invitation that can still be answered: released, somebody has not answered, the deadline is not past."""
-    if kind != "proposal" or state.get("status") not in OPEN:
+    """Whether somebody is invited who can still answer: the proposal is open, the deadline is not past."""
+    if kind != "proposal" or state.get("status") != "open":
         return False
-    deadline = state.get("answer_by") or state.get("deadline")
-    if isinstance(deadline, str) and deadline[:10] < now.date().isoformat():
-        return False
+    told = rfc3339(now)
     return any(
-        member.get("role") != "lead" and not _is_answered(member.get("response")) for member in _objects(state, "team")
+        one.get("status") == "invited" and not (isinstance(until := one.get("deadline"), str) and until < told)
+        for one in _objects(state, "invitations")
     )
-
-
-def _is_answered(response: Any) -> bool:
-    decision = response.get("decision") if isinstance(response, Mapping) else response
-    return isinstance(decision, str) and decision in ANSWERED
 
 
 def _countries(state: State) -> Iterator[str]:
