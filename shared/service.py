@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 
 from shared.access.actors import Actors
 from shared.bus.news import News
-from shared.bus.recovery import take_back_own_facts
+from shared.bus.recovery import Recovery
 from shared.bus.subjects import NUDGE
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
@@ -33,6 +33,7 @@ from shared.ledger.lease import Lease, replica_name
 from shared.ledger.ledger import Ledger
 from shared.ledger.quarantine import Quarantine
 from shared.ledger.store import Document, LedgerStore
+from shared.ledger.witness import Witness
 from shared.settings import Settings
 from shared.telemetry import counter, histogram
 
@@ -250,10 +251,11 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     connection = await broker.connect()
     if parts.appender is not None:
         ground = parts.ground
-        hosted = ground.keyring.hosted()
-        await take_back_own_facts(
-            connection.jetstream(), ground.store, ground.identity, ground.roster, parts.name, hosted
+        witness = Witness(ground.settings.home)
+        recovery = Recovery(
+            connection, ground.store, ground.identity, ground.roster, ground.keyring, parts.quarantine, witness
         )
+        parts.appender.frozen.update((await recovery.run(parts.name)).frozen)
         parts.appender.start()
     if follower is not None:
         follower.start()

@@ -14,16 +14,17 @@ from shared.http.app import service_app
 from shared.http.forgetting import router as forgetting_router
 from shared.http.rebuilding import router as rebuilding_router
 from shared.ledger.lease import Lease, replica_name
+from shared.ledger.witness import Witness
 from shared.ledger.work import Work
 from shared.service import Worker, assemble, open_ground, running
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
 from . import api, heads
-from .folds import RedactionFold, place_of_task
+from .folds import RedactionFold
+from .forgetting import Forgetting
 from .hosting import Hosting
 from .relay import Relay
-from .streams import delete_from_stream
 from .subscribers import subscribe_to_nudges
 
 NAME = "mesh"
@@ -42,22 +43,15 @@ def create_app(settings: Settings) -> FastAPI:
         work = Work(database["redactions"])
         parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True)
         assert parts.ledger is not None
-        loop = asyncio.get_running_loop()
-        witness = heads.Witness(settings.home)
-
-        def forget_in_streams() -> bool:
-            for task in work.due():
-                deletion = delete_from_stream(settings, *place_of_task(task.key))
-                asyncio.run_coroutine_threadsafe(deletion, loop).result(60)
-                work.done(task)
-            return False
+        witness = Witness(settings.home)
+        forgetting = Forgetting(settings, work, asyncio.get_running_loop(), lambda: app.state.relay)
 
         def witness_heads() -> bool:
             witness.remember(heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh))
             return False
 
         parts.workers += [
-            Worker("redactions", forget_in_streams),
+            Worker("redactions", forgetting.step),
             Worker("heads", witness_heads, HEADS_EVERY_SECONDS),
         ]
         app.state.parts = parts
@@ -68,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with running(parts):
             connection = await broker.connect()
             lease = Lease(database["leases"], "relay", replica_name(), settings.lease_seconds)
-            relay = Relay(ground.store, ground.keyring, lease, connection.jetstream(), settings.poll_seconds)
+            relay = Relay(ground.store, ground.keyring, lease, connection, settings.poll_seconds)
             app.state.relay = relay
             task = asyncio.create_task(relay.run())
             await asyncio.to_thread(app.state.hosting.ensure_operator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,15 +76,3 @@ def head_statement(mesh: str, ledger: str, head: Head) -> bytes:
     """The bytes that an agency signs to say how far one of its ledgers has come."""
     told = {"mesh": mesh, "ledger": ledger, "epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
     return b"pilotmesh.head.v1\0" + to_bytes(told)
-
-
-def missing_heads(witnessed: Sequence[Mapping[str, Any]], held: Mapping[tuple[str, int, int], str]) -> list[str]:
-    """Witnessed heads that the store no longer holds, or holds with another hash; one sentence each."""
-    sentences = []
-    for head in witnessed:
-        place = (head["ledger"], head["epoch"], head["sequence"])
-        found = held.get(place)
-        if found != head["hash"]:
-            told = "is missing" if found is None else f"has hash {found}"
-            sentences.append(f"{place[0]}:{place[1]}:{place[2]} was witnessed with hash {head['hash']} and {told}")
-    return sentences

@@ -10,18 +10,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
-from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
+from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
-from shared.bus.recovery import STREAM_OF
-from shared.bus.subjects import EPOCH, LEDGER, SEQUENCE, headers_of, place_in, subject_of
-from shared.facts.fact import Fact, to_wire
+from shared.bus.reading import read_stream
+from shared.bus.subjects import REACHED, headers_of, place_in, reached_header, reached_in, stream_of, subject_of
+from shared.facts.fact import Fact, Unreadable, to_wire
 from shared.facts.names import ANCHOR, ledger_name
+from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
 from shared.ledger.lease import Lease
 from shared.ledger.store import LedgerStore
@@ -34,24 +34,25 @@ FULL_LOOK_SECONDS = 30.0
 """However busy, all ledgers are looked at this often: a nudge may be lost."""
 AT_ONCE = 16
 """Ledgers published side by side; within a ledger facts go one after the other."""
+START = (1, 0)
+"""The position before a ledger's first fact."""
 
-
-def stream_of(ledger: str) -> str:
-    return STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]]
+Position = tuple[int, int]
 
 
 class Relay:
     """Runs as one task in the mesh service's loop."""
 
     def __init__(
-        self, store: LedgerStore, keyring: Keyring, lease: Lease, js: JetStreamContext, poll: float = 1.0
+        self, store: LedgerStore, keyring: Keyring, lease: Lease, connection: Client, poll: float = 1.0
     ) -> None:
         self._store = store
         self._keyring = keyring
         self._lease = lease
-        self._js = js
+        self._connection = connection
+        self._js = connection.jetstream()
         self._poll = poll
-        self._positions: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, Position] = {}
         self._fencing = 0
         self._scanned_at = -FULL_LOOK_SECONDS
         self._news = asyncio.Event()
@@ -68,8 +69,16 @@ class Relay:
     def leads(self) -> bool:
         return self._lease.is_held
 
-    def positions(self) -> dict[str, tuple[int, int]]:
+    def positions(self) -> dict[str, Position]:
         return dict(self._positions)
+
+    def is_mine(self, ledger: str) -> bool:
+        """Whether this node writes the ledger. False for what is no ledger's name."""
+        try:
+            agency = ledger_name(ledger).agency
+        except ValueError:
+            return False
+        return agency == ANCHOR or self._keyring.hosts(agency)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -80,11 +89,10 @@ class Relay:
                     if self._lease.is_held:
                         await self._step()
                     self.trouble = None
-                except (NatsError, PyMongoError, TimeoutError, OSError) as error:
+                except Exception as error:  # shown in the status and tried again; the relay never ends by itself
                     self.trouble = f"{type(error).__name__}: {error}"
                     log.warning("relay: %s", self.trouble)
                     self._scanned_at = -FULL_LOOK_SECONDS
-                    self._positions.clear()  # what was acknowledged is asked of the stream again
                     await asyncio.sleep(0.5)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), self._poll)
@@ -95,94 +103,119 @@ class Relay:
 
     async def _keep_lease(self) -> None:
         while True:
-            held = await run_in_threadpool(self._lease.try_hold)
-            if held and self._fencing != self._lease.fencing:
-                await run_in_threadpool(self._store.barrier)
-                self._fencing = self._lease.fencing
-                self._positions.clear()
-                self._scanned_at = -FULL_LOOK_SECONDS
-                self._news.set()
-            await asyncio.sleep(0.8)
+            try:
+                held = await run_in_threadpool(self._lease.try_hold)
+                if held and self._fencing != self._lease.fencing:
+                    await run_in_threadpool(self._store.barrier)
+                    self._fencing = self._lease.fencing
+                    self._positions.clear()
+                    self._scanned_at = -FULL_LOOK_SECONDS
+                    self._news.set()
+            except PyMongoError as error:  # the lease runs out by itself; until then and afterwards it is tried again
+                log.warning("relay: lease: %s", error)
+            await asyncio.sleep(min(0.8, self._lease.renewal_seconds))
 
     async def _step(self) -> None:
         hints, self._hints = self._hints, set()
         if not hints:  # a quiet moment: has somebody appended without a nudge reaching us?
             tails = await run_in_threadpool(self._store.tails)
-            hints = {ledger for ledger, tail in tails.items() if self._positions.get(ledger, (1, 0)) < tail}
+            hints = {ledger for ledger, tail in tails.items() if self._positions.get(ledger, START) < tail}
         if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
             hints = hints.union(await run_in_threadpool(self._store.ledgers))
             self._scanned_at = time.monotonic()
-        mine = [ledger for ledger in hints if self._is_mine(ledger)]
-        await asyncio.gather(*(self._relay_ledger(ledger) for ledger in mine))
-
-    def _is_mine(self, ledger: str) -> bool:
-        agency = ledger_name(ledger).agency
-        return agency == ANCHOR or self._keyring.hosts(agency)
+        mine = [ledger for ledger in hints if self.is_mine(ledger)]
+        outcomes = await asyncio.gather(*(self._relay_ledger(ledger) for ledger in mine), return_exceptions=True)
+        for outcome in outcomes:  # only now: one ledger's trouble stops no other's facts
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _relay_ledger(self, ledger: str) -> None:
         async with self._gate:
             position = self._positions.get(ledger)
-            if position is None:
-                position = await self.position_in_stream(ledger)
-            while True:
-                facts = await run_in_threadpool(self._store.after, ledger, position, BATCH)
-                for fact in facts:
-                    if not self._lease.is_held:
+            try:
+                if position is None:
+                    position = await self.position_in_stream(ledger)
+                while True:
+                    facts = await run_in_threadpool(self._store.after, ledger, position, BATCH)
+                    for fact in facts:
+                        if not self._lease.is_held:
+                            return
+                        await self.publish(fact)
+                        position = fact.header.position
+                        self._positions[ledger] = position
+                    if len(facts) < BATCH:
+                        self._positions[ledger] = position
                         return
-                    await self.publish(fact)
-                    position = fact.header.position
-                    self._positions[ledger] = position
-                if len(facts) < BATCH:
-                    self._positions[ledger] = position
-                    return
+            except BaseException:
+                self._positions.pop(ledger, None)  # what was acknowledged is asked of the stream again
+                raise
 
-    async def publish(self, fact: Fact) -> None:
-        """Publishes one fact and waits until JetStream has it on disk."""
+    async def publish(self, fact: Fact, reached: Position | None = None) -> None:
+        """Publishes one fact and waits until JetStream has it on disk. `reached`: again, and out of its turn."""
+        headers = headers_of(fact)
+        if reached is not None:
+            headers[REACHED] = reached_header(reached)
         with span("relay", fact.trace, ledger=str(fact.header.ledger), sequence=fact.header.sequence):
             await self._js.publish(
                 subject_of(fact),
                 to_wire(fact),
                 timeout=5.0,
                 stream=stream_of(str(fact.header.ledger)),
-                headers=headers_of(fact),
+                headers=headers,
             )
         counter("pilotmesh.relay.published").add(1)
 
-    async def position_in_stream(self, ledger: str) -> tuple[int, int]:
-        """How far the stream holds a ledger; (1, 0) if not at all."""
+    async def position_in_stream(self, ledger: str) -> Position:
+        """How far the stream holds a ledger; (1, 0) if not at all. What is not in the store does not count."""
         try:
             last = await self._js.get_last_msg(stream_of(ledger), ledger_name(ledger).root + ".>", direct=True)
         except NotFoundError:
-            return (1, 0)
-        return place_in(last.subject or "", last.headers)[1].position
+            return START
+        with suppress(Unreadable):
+            _, head = place_in(last.subject or "", last.headers)
+            if await self._is_held(ledger, head):
+                return max(head.position, reached_in(last.headers) or START)
+        return max(await self.places_in_stream(ledger), default=START)
 
-    async def places_in_stream(self, ledger: str) -> set[tuple[int, int]]:
-        """Every (epoch, sequence) of the ledger that the stream still holds."""
-        places: set[tuple[int, int]] = set()
-        position = 1
-        while True:
-            try:
-                message = await self._js.get_msg(
-                    stream_of(ledger), seq=position, subject=ledger_name(ledger).root + ".>", direct=True, next=True
-                )
-            except NotFoundError:
-                return places
-            headers = message.headers or {}
-            if headers.get(LEDGER) == ledger:
-                places.add((int(headers[EPOCH]), int(headers[SEQUENCE])))
-            position = (message.seq or position) + 1
+    async def _is_held(self, ledger: str, head: Head) -> bool:
+        fact = await run_in_threadpool(self._store.at, ledger, *head.position)
+        return fact is not None and fact.hash == head.hash
+
+    async def places_in_stream(self, ledger: str) -> set[Position]:
+        """Every (epoch, sequence) of the ledger that both the stream and the store hold."""
+        places: dict[str, Position] = {}
+        subject = ledger_name(ledger).root + ".>"
+        async with aclosing(read_stream(self._connection, stream_of(ledger), subject)) as stored:
+            async for message in stored:
+                with suppress(Unreadable):
+                    named, head = place_in(message.subject, message.headers)
+                    if named == ledger:
+                        places[head.hash] = head.position
+        hashes = list(places)
+        present: set[str] = set()
+        for start in range(0, len(hashes), BATCH):
+            present |= await run_in_threadpool(self._store.hashes_present, hashes[start : start + BATCH])
+        return {places[one] for one in present}
 
     async def republish(self, ledger: str, first: int) -> tuple[int, int]:
         """Publishes again what the stream lacks, from sequence `first` on. Returns (published, already there)."""
         there = await self.places_in_stream(ledger)
+        reached = max(there, default=START)
         published = skipped = 0
         position = (1, max(first, 1) - 1)
         while facts := await run_in_threadpool(self._store.after, ledger, position, BATCH):
             for fact in facts:
                 if fact.header.position in there:
                     skipped += 1
-                else:
-                    await self.publish(fact)
-                    published += 1
+                    continue
+                await self.publish(fact, reached if fact.header.position < reached else None)
+                reached = max(reached, fact.header.position)
+                published += 1
             position = facts[-1].header.position
         return published, skipped
+
+    async def fill(self, ledger: str, place: Position) -> None:
+        """Publishes one fact again as the store holds it now: in the place of one that was deleted."""
+        fact = await run_in_threadpool(self._store.at, ledger, *place)
+        if fact is not None:
+            await self.publish(fact, max(await self.position_in_stream(ledger), place))

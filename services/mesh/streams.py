@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import nats
-from nats.js.errors import NotFoundError
+from contextlib import aclosing, suppress
 
-from shared.bus.subjects import EPOCH, LEDGER, SEQUENCE
+import nats
+
+from shared.bus.reading import read_stream
+from shared.bus.subjects import place_in, stream_of
+from shared.facts.fact import Unreadable
 from shared.facts.names import ledger_name
 from shared.settings import Settings
 
-from .relay import stream_of
 
+async def delete_from_streams(settings: Settings, ledger: str, epoch: int, sequence: int) -> int:
+    """Deletes every message of this place, written here or accepted from others; returns how many there were.
 
-async def delete_from_stream(settings: Settings, ledger: str, epoch: int, sequence: int) -> int:
-    """Deletes every message of this place; returns how many there were. Only the provisioner may delete."""
+    Only the provisioner may delete. Raises nats.errors.Error.
+    """
     user, password = settings.nats_login("provisioner")
     connection = await nats.connect(
         settings.nats_url or "nats://127.0.0.1:4222",
@@ -22,20 +26,21 @@ async def delete_from_stream(settings: Settings, ledger: str, epoch: int, sequen
         inbox_prefix=f"_INBOX.{user or 'provisioner'}",
         max_reconnect_attempts=3,
     )
+    root = ledger_name(ledger).root
+    copies = ((stream_of(ledger), f"{root}.>"), ("VERIFIED", f"verified.{root.split('.', 1)[1]}.>"))
     try:
-        js = connection.jetstream()
-        stream, subject = stream_of(ledger), ledger_name(ledger).root + ".>"
-        deleted, position = 0, 1
-        while True:
-            try:
-                message = await js.get_msg(stream, seq=position, subject=subject, direct=True, next=True)
-            except NotFoundError:
-                return deleted
-            position = (message.seq or position) + 1
-            headers = message.headers or {}
-            place = (headers.get(LEDGER), headers.get(EPOCH), headers.get(SEQUENCE))
-            if place == (ledger, str(epoch), str(sequence)):
-                await js.delete_msg(stream, position - 1)
-                deleted += 1
+        deleted = 0
+        for stream, subject in copies:
+            numbers = []
+            async with aclosing(read_stream(connection, stream, subject)) as stored:
+                async for message in stored:
+                    with suppress(Unreadable):
+                        named, head = place_in(message.subject, message.headers)
+                        if (named, head.position) == (ledger, (epoch, sequence)):
+                            numbers.append(message.number)
+            for number in numbers:
+                await connection.jetstream().delete_msg(stream, number)
+            deleted += len(numbers)
+        return deleted
     finally:
         await connection.close()

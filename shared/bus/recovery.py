@@ -1,83 +1,217 @@
-"""A restored disk: before its first command, a service compares its ledgers with the node's streams.
+"""A restored disk: before its first command, a service compares its ledgers with the node's streams and its witness.
 
 If the streams hold facts of its own that the store lacks, the store was put back to an earlier state. The facts are
-checked like any other and taken back, so that a sequence is never given twice.
+checked like any other and taken back, so that a sequence is never given twice. A ledger that cannot be brought level
+(the streams contradict the store, or a witnessed head is nowhere to be found) is frozen: it is read, not written,
+until it is reopened in the next epoch; other ledgers go on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
 
-from nats.js import JetStreamContext
+from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from starlette.concurrency import run_in_threadpool
 
-from shared.bus.subjects import HASH, LEDGER, SEQUENCE, place_in
-from shared.facts.fact import from_wire
-from shared.facts.names import ledger_name
-from shared.facts.verify import Head, Trouble, check
+from shared.bus.reading import Stored, read_stream
+from shared.bus.subjects import place_in, stream_of
+from shared.facts.fact import Fact, Unreadable, from_wire
+from shared.facts.keys import KeyBook, KeyRange
+from shared.facts.names import ANCHOR, ledger_name
+from shared.facts.verify import ChainTrouble, Head, Trouble, check
 from shared.ledger.identity import Identity, Roster
+from shared.ledger.keyring import Keyring
+from shared.ledger.quarantine import Quarantine
 from shared.ledger.store import LedgerStore
+from shared.ledger.witness import Witness, sentence_about
 
 log = logging.getLogger(__name__)
 
-STREAM_OF = {"facts": "FACTS", "private": "PRIVATE", "circle": "CIRCLES"}
+AT_ONCE = 128
+"""Facts per insert when many are taken back."""
+Position = tuple[int, int]
 
 
-async def take_back_own_facts(
-    js: JetStreamContext, store: LedgerStore, identity: Identity, roster: Roster, service: str, agencies: list[str]
-) -> int:
-    """Returns how many facts were taken back. Raises Trouble if the streams contradict the store."""
-    taken = 0
-    for ledger in await run_in_threadpool(_ledgers, store, service, agencies):
-        stream = STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]]
+@dataclass
+class Recovered:
+    """What the comparison came to: facts taken back in all, and why a ledger must not be written to."""
+
+    taken: int = 0
+    frozen: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Recovery:
+    """The comparison for one service of this node."""
+
+    connection: Client
+    store: LedgerStore
+    identity: Identity
+    roster: Roster
+    keyring: Keyring
+    quarantine: Quarantine
+    witness: Witness
+
+    async def run(self, service: str) -> Recovered:
+        """Call it before the service's first command. Raises nats.errors.Error or PyMongoError if one is away."""
+        done = Recovered()
+        for ledger in await self._ledgers(service):
+            trouble = None
+            here = await run_in_threadpool(self.store.head, ledger)
+            if not await self._is_level(ledger, here):
+                taken, trouble = await self._take_back(ledger, here)
+                done.taken += taken
+                if taken:
+                    log.warning("%s: the store was put back; took %s facts back from the streams", ledger, taken)
+            if trouble is not None:
+                done.frozen[ledger] = trouble
+        for head in await run_in_threadpool(self.witness.missing_heads, self.store):
+            name = ledger_name(head["ledger"])
+            if name.service == service and self.keyring.hosts(name.agency):
+                told = await run_in_threadpool(sentence_about, head, self.store)
+                done.frozen.setdefault(head["ledger"], f"{told}; neither the store nor the streams hold it")
+        for ledger, trouble in done.frozen.items():
+            log.error("%s is frozen: %s", ledger, trouble)
+            await run_in_threadpool(self._show, ledger, trouble)
+        return done
+
+    async def _ledgers(self, service: str) -> list[str]:
+        agencies = [*self.keyring.hosted(), *([ANCHOR] if service == "mesh" and self.keyring.hosts(ANCHOR) else [])]
+        names = {f"{agency}.{service}{tail}" for agency in agencies for tail in ("", ".private")}
+        names -= {f"{ANCHOR}.{service}.private"}
+        for ledger in await run_in_threadpool(self.store.ledgers):
+            name = ledger_name(ledger)
+            if name.circle and name.service == service and name.agency in agencies:
+                names.add(ledger)
+        for agency in agencies:  # circles that the store has forgotten altogether
+            async with aclosing(read_stream(self.connection, "CIRCLES", f"circle.*.{agency}.{service}.>")) as stored:
+                async for message in stored:
+                    names.update(ledger for ledger, _ in _place(message))
+        return sorted(names)
+
+    async def _is_level(self, ledger: str, here: Head) -> bool:
+        """Whether the last message of the ledger names a fact that the store holds: so it is, nearly always."""
+        js = self.connection.jetstream()
+        try:
+            last = await js.get_last_msg(stream_of(ledger), ledger_name(ledger).root + ".>", direct=True)
+        except NotFoundError:
+            return True
+        try:
+            named, ahead = place_in(last.subject or "", last.headers)
+        except Unreadable:
+            return False
+        if named != ledger or ahead.position > here.position:
+            return False
+        return ahead.hash in await run_in_threadpool(self.store.hashes_present, [ahead.hash])
+
+    async def _take_back(self, ledger: str, here: Head) -> tuple[int, str | None]:
+        """How many facts were taken back, and what keeps the ledger from being level."""
+        held, lost = await self._compare(ledger, here)
+        book = await run_in_threadpool(self._book)
+        for position, messages in held.items():
+            there = await run_in_threadpool(self.store.at, ledger, *position)
+            if there is None and position[0] < here.epoch:
+                continue  # of a branch that reopening left behind
+            for message in messages:
+                fact = await self._fact(ledger, message, book)
+                if fact is not None:
+                    return 0, f"{fact.place} stands in the streams with hash {fact.hash}, and otherwise in the store"
+        head, taken, facts = here, 0, list[Fact]()
+        for position in sorted(lost):
+            if position > head.position:
+                following = [await self._fact(ledger, message, book) for message in reversed(lost[position])]
+                authentic = [fact for fact in following if fact is not None]
+                if not authentic:
+                    continue
+                try:
+                    head = check(authentic[0], mesh=self.identity.mesh, head=head, book=book)
+                except ChainTrouble as trouble:
+                    taken += await self._insert(facts)
+                    return taken, f"the streams hold facts up to {max(lost)}, but not all of them: {trouble.detail}"
+                facts.append(authentic[0])
+            if len(facts) >= AT_ONCE:
+                taken += await self._insert(facts)
+                facts = []
+        return taken + await self._insert(facts), None
+
+    async def _compare(
+        self, ledger: str, here: Head
+    ) -> tuple[dict[Position, list[Stored]], dict[Position, list[Stored]]]:
+        """Messages that name a place the store holds under another hash, and places that it does not hold."""
+        held: dict[Position, list[Stored]] = {}
+        lost: dict[Position, list[Stored]] = {}
         subject = ledger_name(ledger).root + ".>"
+        page: list[tuple[Head, Stored]] = []
+        async with aclosing(read_stream(self.connection, stream_of(ledger), subject)) as stored:
+            async for message in stored:
+                for _, head in _place(message):
+                    if head.position > here.position:
+                        lost.setdefault(head.position, []).append(message)
+                    else:
+                        page.append((head, message))
+                if len(page) >= AT_ONCE:
+                    await self._sort(page, held)
+                    page = []
+        await self._sort(page, held)
+        return held, lost
+
+    async def _sort(self, page: Sequence[tuple[Head, Stored]], held: dict[Position, list[Stored]]) -> None:
+        hashes = [head.hash for head, _ in page]
+        known = await run_in_threadpool(self.store.hashes_present, hashes) if hashes else set()
+        for head, message in page:
+            if head.hash not in known:
+                held.setdefault(head.position, []).append(message)
+
+    async def _fact(self, ledger: str, message: Stored, book: KeyBook) -> Fact | None:
+        """The fact in a message, if its ledger's agency signed it; what anybody else put there is quarantined."""
         try:
-            last = await js.get_last_msg(stream, subject, direct=True)
-        except NotFoundError:
-            continue
-        _, ahead = place_in(last.subject or "", last.headers)
-        here = await run_in_threadpool(store.head, ledger)
-        if ahead.position > here.position:
-            log.warning("%s: the streams are ahead of the store (%s > %s); taking back", ledger, ahead, here)
-            taken += await _take_back(js, store, identity, roster, ledger, stream, subject, here)
-    return taken
+            fact = from_wire(message.data, message.headers.get("traceparent"))
+            if place_in(message.subject, message.headers) != (ledger, Head(*fact.header.position, fact.hash)):
+                raise Unreadable(f"{message.subject}: headers and fact do not agree")
+            previous = Head(fact.header.epoch, fact.header.sequence - 1, fact.header.previous)
+            check(fact, mesh=self.identity.mesh, head=previous, book=book)
+        except ChainTrouble:
+            return fact  # a reopening is judged by its real predecessor
+        except (Trouble, Unreadable) as trouble:
+            code = trouble.code if isinstance(trouble, Trouble) else "unreadable"
+            kind = trouble.kind if isinstance(trouble, Trouble) else "not_authentic"
+            await run_in_threadpool(
+                self.quarantine.add,
+                source=f"recovery {ledger}",
+                kind=kind,
+                code=code,
+                detail=str(trouble),
+                content=message.data,
+            )
+            return None
+        return fact
+
+    def _book(self) -> KeyBook:
+        """The roster's keys; and this node's own, because the roster may be what was lost."""
+        book = self.roster.book()
+        for agency in self.keyring.hosted():
+            key = self.keyring.key(agency)
+            if not book.knows(agency):
+                book.add(KeyRange(agency, key.keyid, key.public))
+        return book
+
+    async def _insert(self, facts: Sequence[Fact]) -> int:
+        if facts:
+            await run_in_threadpool(self.store.insert, facts, [None] * len(facts), own=True)
+        return len(facts)
+
+    def _show(self, ledger: str, trouble: str) -> None:
+        content = f"{ledger} {trouble}".encode()
+        self.quarantine.add(source=f"ledger {ledger}", kind="chain", code="frozen", detail=trouble, content=content)
 
 
-def _ledgers(store: LedgerStore, service: str, agencies: list[str]) -> list[str]:
-    known = set(store.ledgers())
-    usual: Iterator[str] = (f"{agency}.{service}{tail}" for agency in agencies for tail in ("", ".private"))
-    circles = {ledger for ledger in known if ledger_name(ledger).service == service and ledger_name(ledger).circle}
-    return sorted(set(usual) | {ledger for ledger in circles if ledger_name(ledger).agency in agencies})
-
-
-async def _take_back(
-    js: JetStreamContext,
-    store: LedgerStore,
-    identity: Identity,
-    roster: Roster,
-    ledger: str,
-    stream: str,
-    subject: str,
-    head: Head,
-) -> int:
-    book = await run_in_threadpool(roster.book)
-    taken, position = 0, 1
-    while True:
-        try:
-            message = await js.get_msg(stream, seq=position, subject=subject, direct=True, next=True)
-        except NotFoundError:
-            return taken
-        position = (message.seq or position) + 1
-        headers = message.headers or {}
-        if headers.get(LEDGER) != ledger or int(headers.get(SEQUENCE, "0")) <= head.sequence:
-            continue
-        fact = from_wire(message.data or b"")
-        try:
-            head = check(fact, mesh=identity.mesh, head=head, book=book)
-        except Trouble as trouble:
-            log.error("%s: a fact in the stream cannot be taken back: %s (%s)", ledger, trouble, headers.get(HASH))
-            raise
-        await run_in_threadpool(store.insert, [fact], [None], own=True)
-        taken += 1
+def _place(message: Stored) -> list[tuple[str, Head]]:
+    """Ledger and place that a message names; empty if it names none."""
+    try:
+        return [place_in(message.subject, message.headers)]
+    except Unreadable:
+        return []

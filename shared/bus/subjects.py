@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from shared.facts.fact import Fact, Unreadable
 from shared.facts.names import fact_subject, ledger_name
 from shared.facts.verify import Head
@@ -9,17 +11,23 @@ from shared.facts.verify import Head
 STREAMS = {"FACTS": "facts.>", "PRIVATE": "private.>", "CIRCLES": "circle.>", "VERIFIED": "verified.>"}
 """FACTS, PRIVATE and CIRCLES hold what this node wrote; VERIFIED what the intake accepted from others."""
 
+STREAM_OF = {subjects.removesuffix(".>"): stream for stream, subjects in STREAMS.items()}
+"""Stream by the root of its subjects."""
+
 NUDGE = "nudge"
 """Core subjects below this one say that there is news; they carry no state and may be lost."""
 
 LEDGER, EPOCH, SEQUENCE, HASH = "Pilotmesh-Ledger", "Pilotmesh-Epoch", "Pilotmesh-Sequence", "Pilotmesh-Hash"
+REACHED = "Pilotmesh-Reached"
+"""On a fact that is published again, out of its turn: how far the stream held its ledger by then."""
 TRACEPARENT = "traceparent"
 
 
 def headers_of(fact: Fact) -> dict[str, str]:
+    """No Nats-Msg-Id: for two minutes the server would acknowledge a fact again that was purged or deleted meanwhile,
+    without storing it. Whoever reads goes by ledger and sequence."""
     header = fact.header
     headers = {
-        "Nats-Msg-Id": fact.place,  # a convenience within two minutes; followers rely on ledger and sequence
         LEDGER: str(header.ledger),
         EPOCH: str(header.epoch),
         SEQUENCE: str(header.sequence),
@@ -28,6 +36,21 @@ def headers_of(fact: Fact) -> dict[str, str]:
     if fact.trace:
         headers[TRACEPARENT] = fact.trace
     return headers
+
+
+def reached_header(position: tuple[int, int]) -> str:
+    return f"{position[0]}:{position[1]}"
+
+
+def reached_in(headers: Mapping[str, str] | None) -> tuple[int, int] | None:
+    """How far the stream held the ledger when this was published again; None for what came in its turn."""
+    epoch, _, sequence = (headers or {}).get(REACHED, "").partition(":")
+    return (int(epoch), int(sequence)) if epoch.isdecimal() and sequence.isdecimal() else None
+
+
+def stream_of(ledger: str) -> str:
+    """The stream in which the node that writes the ledger publishes it."""
+    return STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]]
 
 
 def subject_of(fact: Fact, *, foreign: bool = False) -> str:

@@ -29,7 +29,7 @@ from shared.ledger.drafts import Draft, Recorded, payload_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.store import Command, LedgerStore
 from shared.ledger.waiting import Waiting, answer_repetition, refuse, stale
-from shared.problems import Unavailable
+from shared.problems import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class Appender:
         self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
         self._gate = threading.Lock()
         self._stopping = False
+        self.frozen: dict[str, str] = {}
+        """Ledgers that must not be written to, and why: they contradict what streams or witnesses hold."""
 
     def start(self) -> None:
         self._thread.start()
@@ -85,11 +87,13 @@ class Appender:
     # -- for callers -----------------------------------------------------------------------------------------
 
     def submit(self, draft: Draft) -> Future[Recorded]:
-        """Raises TooLarge before anything is signed, Misdirected if the agency is not hosted here.
+        """Raises TooLarge before anything is signed, Misdirected if the agency is not hosted here, Conflict if frozen.
 
         ValueError: no node would take such a fact (a kind of another service, another agency's record).
         """
         self._keyring.key(draft.agency)
+        if draft.ledger in self.frozen:
+            raise Conflict(f"{draft.ledger} is frozen: {self.frozen[draft.ledger]}. Ask the node's operator.")
         waiting = Waiting(draft, payload_of(draft))
         with self._gate:
             if self._stopping:

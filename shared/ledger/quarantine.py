@@ -29,6 +29,7 @@ REMEDIES = {
     "key_range": "The key was revoked or replaced before this position. Ask the agency.",
     "agency": "The agency is not in the roster: wait for the roster, or ask the secretariat.",
     "key": "The key is not known: wait for the roster, or ask the agency.",
+    "frozen": "The ledger is read, not written. Restore what is missing, or reopen it with the recovery key.",
     "gap": "Earlier facts are missing; they are asked for by themselves.",
     "fork": "Two facts claim one place. The ledger is frozen until its agency reopens it.",
     "position": "An old fact came again; nothing to do.",

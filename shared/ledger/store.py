@@ -143,6 +143,12 @@ class LedgerStore:
     def heads(self) -> dict[str, Head]:
         return {ledger: self.head(ledger) for ledger in self.ledgers()}
 
+    def durable_heads(self) -> dict[str, Head]:
+        """Heads that nothing takes back any more: what may be signed and shown to others."""
+        heads = {ledger: head for ledger, head in self.heads().items() if head.sequence}
+        self._ensure_durable({ledger: head.position for ledger, head in heads.items()})
+        return heads
+
     def mark_durable(self, ledger: str, position: tuple[int, int]) -> None:
         """Whoever says so saw the journaled insert of this place acknowledged."""
         if self._durable.get(ledger, (0, 0)) < position:

@@ -1,0 +1,100 @@
+"""Witnessed heads: how far each ledger had come, remembered outside the database, in <home>/heads.jsonl.
+
+A database that was put back to an earlier state, or lost facts, is found out: heads that it has lost are still here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.ledger.store import LedgerStore
+
+KEPT = 10_000
+"""Lines kept in the file besides each ledger's newest; older heads are implied by the chain of the newer."""
+AT_ONCE = 1000
+
+Witnessed = Mapping[str, Any]
+"""A head as its agency signed it: ledger, epoch, sequence, hash, keyid, signature."""
+
+
+class Witness:
+    """The file of witnessed heads of one node."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "heads.jsonl"
+        self._last: dict[str, str] = {}
+
+    def remember(self, heads: Iterable[Witnessed]) -> int:
+        """Appends what has moved since the last time; on disk before this returns."""
+        moved = [head for head in heads if self._last.get(head["ledger"]) != head["hash"]]
+        if not moved:
+            return 0
+        with self.path.open("a+b") as file:
+            if file.tell() and not _ends_a_line(self.path):  # a crash cut the last line off: begin a new one
+                file.write(b"\n")
+            file.writelines(json.dumps(head, sort_keys=True).encode() + b"\n" for head in moved)
+            file.flush()
+            os.fsync(file.fileno())
+        for head in moved:
+            self._last[head["ledger"]] = head["hash"]
+        self._shorten()
+        return len(moved)
+
+    def _shorten(self) -> None:
+        heads = self.all()
+        if len(heads) <= KEPT * 2:
+            return
+        newest = {head["ledger"]: head for head in heads}
+        kept = [head for head in heads[:-KEPT] if newest[head["ledger"]] is head] + heads[-KEPT:]
+        scratch = self.path.with_suffix(".new")
+        with scratch.open("wb") as file:
+            file.writelines(json.dumps(head, sort_keys=True).encode() + b"\n" for head in kept)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(self.path)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every witnessed head, oldest first; a line that a crash cut off is passed over."""
+        if not self.path.exists():
+            return []
+        heads = []
+        for line in self.path.read_bytes().splitlines():
+            try:
+                head = json.loads(line)
+                _ = (str(head["ledger"]), int(head["epoch"]), int(head["sequence"]), str(head["hash"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+            heads.append(head)
+        return heads
+
+    def missing_heads(self, store: LedgerStore) -> list[Witnessed]:
+        """Witnessed heads that the store does not hold. Those of an epoch that was closed by reopening do not count."""
+        heads = self.all()
+        absent: list[Witnessed] = []
+        for start in range(0, len(heads), AT_ONCE):
+            page = heads[start : start + AT_ONCE]
+            present = store.hashes_present([head["hash"] for head in page])
+            absent.extend(head for head in page if head["hash"] not in present)
+        epochs = {ledger: store.head(ledger).epoch for ledger in {head["ledger"] for head in absent}}
+        return [head for head in absent if epochs[head["ledger"]] <= head["epoch"]]
+
+    def missing(self, store: LedgerStore) -> list[str]:
+        """The same, one sentence each."""
+        return [sentence_about(head, store) for head in self.missing_heads(store)]
+
+
+def sentence_about(head: Witnessed, store: LedgerStore) -> str:
+    found = store.at(head["ledger"], head["epoch"], head["sequence"])
+    told = "is missing" if found is None else f"has hash {found.hash}"
+    place = f"{head['ledger']}:{head['epoch']}:{head['sequence']}"
+    return f"{place} was witnessed with hash {head['hash']} and {told}"
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
