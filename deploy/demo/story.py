@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from deploy.cli import tokens
 from deploy.cli.connection import Connection
@@ -99,7 +99,7 @@ class Steps:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (TextColumn("{task.description:<42}"), BarColumn(24), MofNCompleteColumn())
+        columns = (TextColumn("{task.description:<42}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
 
     def __enter__(self) -> Steps:
@@ -133,6 +133,7 @@ class Steps:
 
     def _done(self, task: TaskID, title: str, total: int) -> None:
         if self._progress.disable:
-            self._console.print(f"  {total:>4}  {title}")
+            elapsed = self._progress.tasks[task].elapsed or 0.0
+            self._console.print(f"  {total:>4}  {title} [dim]({elapsed:.1f} s)[/]")
         else:
             self._progress.update(task, completed=total)

@@ -42,8 +42,8 @@ def tell(loader: Loader, settings: Settings, link: str, console: Console) -> Non
     _lacking(list(node.items("/matching/v1/gaps")), console)
     _reached(node.get("/metrics/v1/overview"), console)
     _proven(node.post("/mesh/v1/verification"), console)
-    _addresses(loader, settings, console)
     _invitation(loader, link, console)
+    _addresses(loader, settings, console)
 
 
 def _heading(console: Console, text: str) -> None:
@@ -147,7 +147,7 @@ def _proven(told: Record, console: Console) -> None:
 def _addresses(loader: Loader, settings: Settings, console: Console) -> None:
     viewer = tokens.read(loader.home)[GUEST_AGENCY]["viewer"]
     path = f"/matching/v1/proposals?invited={GUEST_AGENCY}&country={GUEST_COUNTRY}"
-    _heading(console, "Open in a browser, or ask")
+    _heading(console, "Then open, or ask")
     for address, about in _pages(loader):
         console.print(f"  {settings.url}{address}  [dim]{about}[/]", soft_wrap=True)
     console.print(f"  {tokens.path_in(loader.home)}  [dim]bearer tokens, by agency and role[/]", soft_wrap=True)
