@@ -26,6 +26,9 @@ router = APIRouter(include_in_schema=False)
 
 STEPS = ("title", "problem", "place", "need", "kind", "dates")
 REVISABLE = ("draft", "open")
+TELLING = ("personal-data",)
+"""Notices of the registry that the writer should see at once: a draft may hold it, an open pilot may not."""
+
 MOST_KINDRED = 5
 MOST_HELPERS = 8
 
@@ -126,7 +129,12 @@ async def save(visitor: Visiting, pilot_id: UUID, step: str) -> Response:
         if refusal.status != 422:
             raise
         return _step_page(visitor, pilot, _etag(fields), step, fields, _faults_of(visitor, refusal, step))
-    return visitor.go(f"/pilots/{pilot_id}/draft/{step_after(saved, step)}".rstrip("/"))
+    following = f"/pilots/{pilot_id}/draft/{step_after(saved, step)}".rstrip("/")
+    told = [one for one in saved.get("notices") or () if one.get("code") in TELLING]
+    if told:
+        etag = f'"{saved.get("version")}"'
+        return _step_page(visitor, saved, etag, step, written(visitor, saved, step), [], told, following)
+    return visitor.go(following)
 
 
 # -- what a step holds ------------------------------------------------------------------------------------------
@@ -243,8 +251,16 @@ async def _own_pilot(visitor: Visitor, pilot_id: UUID) -> tuple[dict[str, Any], 
 
 
 def _step_page(
-    visitor: Visitor, pilot: Record, etag: str, step: str, held: Mapping[str, Any], faults: Sequence[Fault]
+    visitor: Visitor,
+    pilot: Record,
+    etag: str,
+    step: str,
+    held: Mapping[str, Any],
+    faults: Sequence[Fault],
+    told: Sequence[Record] = (),
+    following: str = "",
 ) -> Response:
+    """The question. `told` is what the registry noticed about words that it saved; `following` where to go on then."""
     need = first_need(pilot)
     codes = suggested((need.get("words") or {}).values()) if step == "kind" else []
     if step == "kind" and held.get("code") in capability.CODES and held["code"] not in codes:
@@ -259,6 +275,8 @@ def _step_page(
         total=len(STEPS),
         held=held,
         faults=faults,
+        told=told,
+        following=following,
         tongue=written_in(visitor, pilot),
         tongues=LANGUAGES,
         countries=sorted_by_name(places.PLACES, visitor.show.place) if step == "place" else [],

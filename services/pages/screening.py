@@ -54,7 +54,7 @@ async def answer(visitor: Visiting, pilot_id: UUID) -> Response:
         except Refusal as refusal:
             if refusal.status != 422:
                 raise
-            faults = [(_field(fault.get("field", "")), str(fault.get("detail")), "en") for fault in refusal.faults]
+            faults = [_said(visitor, fault) for fault in refusal.faults]
     return _page(visitor, pilot, asked, words, faults)
 
 
@@ -96,6 +96,16 @@ def _page(
         tongues=LANGUAGES,
         asks_learning=not learning,
     )
+
+
+def _said(visitor: Visitor, fault: Mapping[str, str]) -> Fault:
+    """A fault of the registry at its field; what is most often wrong is said in the visitor's language."""
+    field = _field(fault.get("field", ""))
+    if fault.get("code") == "missing" and field.startswith("note-"):
+        return field, visitor.words("screen.note_missing"), ""
+    if fault.get("code") == "missing" and field.startswith("answer-"):
+        return field, visitor.words("screen.missing"), ""
+    return field, str(fault.get("detail")), "en"
 
 
 def _field(path: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.pages.app import create_app
 from services.pages.safety import SESSION
@@ -43,8 +43,8 @@ class Reader:
 
 
 @contextmanager
-def reading(node: FakeNode, settings: Settings, base: str = HERE) -> Iterator[Reader]:
-    app = create_app(settings, httpx.ASGITransport(app=node.app))
+def reading(node: ASGIApp, settings: Settings, base: str = HERE) -> Iterator[Reader]:
+    app = create_app(settings, httpx.ASGITransport(app=node))
     with asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
@@ -55,15 +55,38 @@ def reading(node: FakeNode, settings: Settings, base: str = HERE) -> Iterator[Re
         runner.run(lifespan.__aexit__(None, None, None))
 
 
-@pytest.fixture
-def node() -> FakeNode:
-    return FakeNode()
+class Ahead:
+    """The node that stands behind the pages at the moment."""
+
+    def __init__(self) -> None:
+        self.node = FakeNode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.node.app(scope, receive, send)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Ahead, Reader]]:
+    """One application for all tests: to build it takes longer than to ask it."""
+    ahead = Ahead()
+    with reading(ahead, Settings(home=tmp_path_factory.mktemp("pages"))) as reader:
+        yield ahead, reader
 
 
 @pytest.fixture
-def reader(node: FakeNode, tmp_path: Path) -> Iterator[Reader]:
-    with reading(node, Settings(home=tmp_path)) as one:
-        yield one
+def node(pages: tuple[Ahead, Reader]) -> FakeNode:
+    """A node in which nothing has been said yet."""
+    ahead, _ = pages
+    ahead.node = FakeNode()
+    return ahead.node
+
+
+@pytest.fixture
+def reader(node: FakeNode, pages: tuple[Ahead, Reader]) -> Reader:
+    """Somebody who has not signed in and keeps no cookie."""
+    _, one = pages
+    one.client.cookies.clear()
+    return one
 
 
 @pytest.fixture

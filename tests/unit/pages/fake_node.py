@@ -55,12 +55,15 @@ PEOPLE: dict[str, dict[str, Any]] = {
 
 
 class FakeNode:
-    """`said` holds every change that was asked for as (method, path, body); `refuse` makes one path refuse."""
+    """`said` holds every change that was asked for as (method, path, body); `refuse` makes a path refuse, for one
+    method with `refuse_only`; `notices` travel with changes of a pilot."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.refuse: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.refuse_only = ""
+        self.notices: list[dict[str, str]] = []
         self.sessions = {f"session-{name}": person for name, person in PEOPLE.items()}
         self.links = {"good-code": "approver"}
         self.pilots = copy.deepcopy(sample_records.PILOTS)
@@ -78,7 +81,7 @@ class FakeNode:
         if request.method != "GET":
             self.said.append((request.method, path, posted))
             self.headers.append(dict(request.headers))
-        if path in self.refuse:
+        if path in self.refuse and self.refuse_only in ("", request.method):
             status, document = self.refuse[path]
             return JSONResponse(document, status, media_type="application/problem+json")
         if path.startswith("/mesh/v1/sign-in-links/"):
@@ -101,7 +104,8 @@ class FakeNode:
             new = {"id": sample_records.DRAFT, "version": 1, **posted}
             return JSONResponse(new, 201, headers={"ETag": '"1"'})
         if path.startswith("/registry/v1/pilots/"):
-            return JSONResponse({**posted, "version": 2}, headers={"ETag": '"2"'})
+            changed = {**posted, "version": 2, "notices": self.notices}
+            return JSONResponse(changed, headers={"ETag": '"2"'})
         return JSONResponse({"id": "019a0000-0000-7000-8000-0000000000aa", **(posted or {})}, 201)
 
     def read(self, path: str, request: Request, person: dict[str, Any]) -> Response:

@@ -35,7 +35,7 @@ def test_the_session_is_out_of_reach_of_script_and_other_sites(reader: Reader) -
 
 
 def test_behind_https_the_session_travels_only_there(node: FakeNode) -> None:
-    with reading(node, Settings(public_url="https://node.example.org"), "http://10.0.0.5") as inside:
+    with reading(node.app, Settings(public_url="https://node.example.org"), "http://10.0.0.5") as inside:
         answer = inside.posts("/sign-in", {"code": "good-code"}, {"Origin": "https://node.example.org"})
     assert "Secure" in answer.headers["set-cookie"]
 
