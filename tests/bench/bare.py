@@ -1,0 +1,132 @@
+"""The bare counterparts: what the driver, the database and NATS reach without a node, in the load generator's process.
+
+Same servers, same content, the same acknowledgement: journaled on a majority, and on the stream's disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import nats
+from bson import ObjectId
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
+from pymongo import MongoClient, WriteConcern
+
+Raw = dict[str, Any]
+JOURNALED = WriteConcern(w="majority", j=True)
+DATABASE = "bench_bare"
+STREAM, STREAM_BYTES = "BENCH", 64 * 2**20
+LENDER = "VERIFIED"
+
+
+def insert_one_for(uri: str, document: Raw, threads: int, seconds: float) -> float:
+    """Journaled inserts a second, one document each, from so many threads."""
+    with MongoClient[Raw](uri, maxPoolSize=threads) as client:
+        collection = client[DATABASE].get_collection("one", write_concern=JOURNALED)
+        collection.insert_one(dict(document))
+        counts = [0] * threads
+        ready = threading.Barrier(threads + 1)
+        until = 0.0
+
+        def insert(thread: int) -> None:
+            ready.wait()
+            ready.wait()
+            while time.perf_counter() < until:
+                collection.insert_one({**document, "_id": ObjectId()})
+                counts[thread] += 1
+
+        running = [threading.Thread(target=insert, args=(thread,)) for thread in range(threads)]
+        for thread in running:
+            thread.start()
+        ready.wait()
+        began = time.perf_counter()
+        until = began + seconds
+        ready.wait()
+        for thread in running:
+            thread.join()
+        taken = time.perf_counter() - began
+        collection.drop()
+        return sum(counts) / taken
+
+
+def insert_many(uri: str, batches: Sequence[Sequence[Raw]], threads: int) -> float:
+    """Rows a second: journaled inserts of whole batches, so many at a time."""
+    with MongoClient[Raw](uri, maxPoolSize=threads) as client:
+        collection = client[DATABASE].get_collection("many", write_concern=JOURNALED)
+        collection.insert_one({})
+        waiting = [[{**row, "_id": ObjectId()} for row in batch] for batch in batches]
+        rows = sum(len(batch) for batch in waiting)
+        lock = threading.Lock()
+
+        def insert() -> None:
+            while True:
+                with lock:
+                    if not waiting:
+                        return
+                    batch = waiting.pop()
+                collection.insert_many(batch)
+
+        running = [threading.Thread(target=insert) for _ in range(threads)]
+        began = time.perf_counter()
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        taken = time.perf_counter() - began
+        collection.drop()
+        return rows / taken
+
+
+def insert_publish_deliver(
+    uri: str, nats_options: dict[str, Any], document: Raw, body: bytes, times: int, pause: float
+) -> list[float]:
+    """Seconds from a journaled insert through a synchronous publish to a file stream until a subscriber has it."""
+    return asyncio.run(_insert_publish_deliver(uri, nats_options, document, body, times, pause))
+
+
+async def _insert_publish_deliver(
+    uri: str, nats_options: dict[str, Any], document: Raw, body: bytes, times: int, pause: float
+) -> list[float]:
+    connection = await nats.connect(**nats_options)
+    js = connection.jetstream()
+    taken = []
+    async with _a_stream(js):
+        delivered = await js.subscribe(
+            "bench.>", stream=STREAM, config=ConsumerConfig(deliver_policy=DeliverPolicy.NEW), ordered_consumer=True
+        )
+        with MongoClient[Raw](uri) as client:
+            collection = client[DATABASE].get_collection("events", write_concern=JOURNALED)
+            collection.insert_one({**document, "_id": ObjectId()})
+            for _ in range(times):
+                began = time.perf_counter()
+                collection.insert_one({**document, "_id": ObjectId()})
+                await js.publish("bench.pilot.registered", body, stream=STREAM)
+                await delivered.next_msg(timeout=10)
+                taken.append(time.perf_counter() - began)
+                await asyncio.sleep(pause)
+            collection.drop()
+    await connection.close()
+    return taken
+
+
+@asynccontextmanager
+async def _a_stream(js: JetStreamContext) -> AsyncIterator[None]:
+    """A file stream beside the node's own. Those have reserved all the room there is, so one lends it some."""
+    lender = (await js.stream_info(LENDER)).config
+    reserved = lender.max_bytes or 0
+    await js.update_stream(replace(lender, max_bytes=reserved - STREAM_BYTES))
+    try:
+        await js.add_stream(
+            StreamConfig(name=STREAM, subjects=["bench.>"], storage=StorageType.FILE, max_bytes=STREAM_BYTES)
+        )
+        yield
+        await js.delete_stream(STREAM)
+    finally:
+        await js.update_stream(replace(lender, max_bytes=reserved))
