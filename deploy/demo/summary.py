@@ -19,6 +19,7 @@ from shared.settings import Settings
 from shared.vocabulary import capability, places
 
 MOST_ROWS = 12
+UNDER_WAY = ("running", "paused", "closing", "closed")
 EXPLAINED = "fao-fall-armyworm"
 """The pilot whose proposal is explained in full: it waits for WFP Zambia, whom the reader can be."""
 
@@ -40,7 +41,7 @@ def tell(loader: Loader, settings: Settings, link: str, console: Console) -> Non
     _proposed(pilots, proposals, testbeds, console)
     _explained(loader, pilots, proposals, console)
     _lacking(list(node.items("/matching/v1/gaps")), console)
-    _reached(node.get("/metrics/v1/overview"), console)
+    _reached(node.get("/metrics/v1/overview"), pilots, console)
     _proven(node.post("/mesh/v1/verification"), console)
     _invitation(loader, link, console)
     _addresses(loader, settings, console)
@@ -82,7 +83,7 @@ def _proposed(
     if len(ranked) > MOST_ROWS:
         console.print(f"… and {len(ranked) - MOST_ROWS} more: `pilotmesh proposals --full`")
     for one in alone:
-        console.print(f"No meaningful partner for {escape(_title(pilots, one['pilot']))}: {escape(explanation(one))}")
+        console.print(f"[bold]{escape(_title(pilots, one['pilot']))}[/]: {escape(explanation(one))}")
 
 
 def _member(proposal: Record, member: Record) -> str:
@@ -113,17 +114,17 @@ def _lacking(gaps: list[Record], console: Console) -> None:
         console.print(f"  … and {len(gaps) - MOST_ROWS} more")
 
 
-def _reached(overview: Record, console: Console) -> None:
+def _reached(overview: Record, pilots: Mapping[str, Record], console: Console) -> None:
     """People counted once: at least the largest group, at most the sum, as the agencies published it."""
     reach = overview["reach"]["direct"]
     _heading(console, "People reached")
     if reach["upper"] is None:
         console.print("No pilot has published figures yet.")
         return
-    counted = len(overview["pilots"]) - reach["unknown"]
+    under_way = sum(one["life"] in UNDER_WAY for one in pilots.values())
     console.print(
-        f"Between {_number(reach['lower'])} and {_number(reach['upper'])} people, by {counted} pilots that run and say "
-        "so: the same people may have met several of them. Figures are the sample's; small groups are withheld."
+        f"Between {_number(reach['lower'])} and {_number(reach['upper'])} people, by the {under_way} pilots that "
+        "run: the same people may have met several of them. The figures are invented; small groups are withheld."
     )
     told = [f"{count} {status.replace('_', ' ')}" for status, count in overview["statuses"].items() if count]
     console.print(f"Indicators: {', '.join(told)}.")
