@@ -7,17 +7,52 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from deploy.node.home import read_note
+from tests.faults.crashing_node import BEGUN, ENDED, READY
 from tests.faults.steps import CRASHED, STEPS, Step
 from tests.service.running import PATIENCE_SECONDS, RunningNode, until
 
 
 class FaultyNode(RunningNode):
-    """Keeps its port and home over all its deaths, and counts them."""
+    """Keeps its port and home over all its deaths, and counts them. Use it as a context: it begins stopped."""
 
-    kills = 0
+    def __init__(self, home: Path, *services: str, **environment: str) -> None:
+        super().__init__(home, *services, **environment)
+        self.kills = 0
+        self._pid: int | None = None
+        settings = {"PILOTMESH_HOME": str(home), "PILOTMESH_PORT": str(self.port), **environment}
+        self._starter = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.crashing_node", *self.services],
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> FaultyNode:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        assert self._starter.stdin is not None
+        self._starter.stdin.close()
+        self._starter.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
+
+    def _read(self) -> None:
+        assert self._starter.stdout is not None
+        with self._starter.stdout as said:
+            for line in said:
+                self.words.append(line.rstrip())
+
+    # -- its lives -------------------------------------------------------------------------------------------
 
     def start(self) -> FaultyNode:
         self.begin()
@@ -25,55 +60,29 @@ class FaultyNode(RunningNode):
         return self
 
     def begin(self, step: Step | None = None, call: int = 0) -> None:
-        """Starts the process and returns at once; with a `step` it dies at the `call`-th time it comes there."""
-        self.words = words = []
-        settings = {"PILOTMESH_HOME": str(self.home), "PILOTMESH_PORT": str(self.port), **self.environment}
-        number = 0 if step is None else STEPS.index(step)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crashing_node", str(number), str(call), *self.services],
-            env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._process = process
-
-        def read() -> None:
-            assert process.stdout is not None
-            with process.stdout as said:
-                for line in said:
-                    words.append(line.rstrip())
-
-        self._reader = threading.Thread(target=read, daemon=True)
-        self._reader.start()
+        """Starts the process without waiting; with a `step` it dies at the `call`-th time that it comes there."""
+        assert self._pid is None, "one node at a time"
+        assert self._starter.stdin is not None
+        self.words.clear()
+        self._starter.stdin.write(f"{0 if step is None else STEPS.index(step)} {call}\n")
+        until(lambda: self._word(BEGUN) or self._starter.poll() is not None, "the node is started")
+        assert self._starter.poll() is None, self.told()
+        self._pid = int(self._word(BEGUN) or 0)
 
     def wait_ready(self) -> None:
-        process = self._process
-        assert process is not None
-        until(lambda: "ready" in self.words or process.poll() is not None, "the node is ready")
-        assert process.poll() is None, "\n".join(self.words)
-        until(lambda: (self.home / "tokens.json").exists(), "the operator's token is written")
+        until(lambda: READY in self.words or self._word(ENDED), "the node is ready")
+        assert READY in self.words, self.told()
+        until((self.home / "tokens.json").exists, "the operator's token is written")
 
-    def wait_for_crash(self, step: Step, seconds: float = 60) -> None:
+    def wait_for_crash(self, step: Step, seconds: float = PATIENCE_SECONDS) -> None:
         """Returns when the process has died at this step. Fails if it died of anything else, or lives on."""
-        process = self._process
-        assert process is not None
-        until(lambda: process.poll() is not None, f"the node comes to: {step.name}", seconds)
-        self._reader.join(10)
-        assert self.words[-1:] == [f"{CRASHED} {step.name}"], "\n".join(self.words[-30:])
-        self._process = None
+        self._wait_end(f"the node comes to: {step.name}", seconds)
+        assert f"{CRASHED} {step.name}" in self.words, self.told()
         self.kills += 1
 
     def kill(self) -> None:
-        super().kill()
+        self._end(signal.SIGKILL)
         self.kills += 1
-
-    def _end(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-        self._process.wait(PATIENCE_SECONDS)
-        self._reader.join(PATIENCE_SECONDS)
-        self._process = None
 
     def kill_server(self, name: str) -> None:
         """`database` or `nats-server`; returns when the node's keeper has started another in its place."""
@@ -82,5 +91,29 @@ class FaultyNode(RunningNode):
         self.kills += 1
         until(lambda: self.pid_of(name) not in (None, pid), f"another {name} is started")
 
-    def pid_of(self, name: str) -> Any:
-        return read_note(self.home)["servers"].get(name, {}).get("pid")
+    def stop(self) -> None:
+        if self._pid is not None:
+            self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        assert self._pid is not None
+        if not self._word(ENDED):
+            os.kill(self._pid, number)
+        self._wait_end("the node ends", PATIENCE_SECONDS)
+
+    def _wait_end(self, what: str, seconds: float) -> None:
+        until(lambda: self._word(ENDED), what, seconds)
+        self._pid = None
+
+    # -- what is known of it ---------------------------------------------------------------------------------
+
+    def pid_of(self, server: str) -> Any:
+        return read_note(self.home)["servers"].get(server, {}).get("pid")
+
+    def told(self) -> str:
+        """What the node said last."""
+        return "\n".join(self.words[-40:])
+
+    def _word(self, name: str) -> str | None:
+        """What follows this word at the beginning of a line, if it was said in this life."""
+        return next((line.split()[1] for line in self.words if line.startswith(f"{name} ")), None)

@@ -74,7 +74,7 @@ PLAN = {
 }
 
 
-class Refused(AssertionError):
+class Refused(AssertionError):  # noqa: N818 - what happened
     """The node refused a command that it should have carried out."""
 
 
@@ -95,29 +95,38 @@ class Officer:
         self._random = random.Random(f"{seed} {agency}")
         self._client = node.client(node.actor(agency, ["officer", "monitor"]))
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"officer {agency}", daemon=True)
+        self._thread = threading.Thread()
+        self._number = 0
+
+    @property
+    def is_at_work(self) -> bool:
+        return self._thread.is_alive()
 
     def start(self) -> None:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name=f"officer {self.agency}", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def ask_to_stop(self) -> None:
         """The command at hand is finished; nothing is begun after it."""
         self._stopping.set()
+
+    def stop(self) -> None:
+        self.ask_to_stop()
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive(), f"{self.agency} still waits for an answer"
         if self.trouble is not None:
             raise self.trouble
 
     def close(self) -> None:
-        self._stopping.set()
+        self.ask_to_stop()
         self._client.close()
 
     def _run(self) -> None:
-        number = 0
         try:
             while not self._stopping.wait(PACE_SECONDS):
-                self._register(number)
-                number += 1
+                self._register(self._number)
+                self._number += 1
         except BaseException as error:
             self.trouble = error
 
@@ -175,7 +184,7 @@ class Officer:
             if time.monotonic() > deadline:
                 raise Refused(f"{self.agency}: {command.path} is not answered within {PATIENCE_SECONDS} s: {said}")
             self.retries += 1
-            self._stopping.wait(QUIET_SECONDS)
+            time.sleep(QUIET_SECONDS)  # a client's pause before it asks again, in a thread of its own
 
 
 def observation(plan: str, pilot: str, number: int) -> dict[str, Any]:
@@ -201,9 +210,13 @@ class Office:
         self.officers = [Officer(node, agency, seed, questions, metrics=metrics) for agency in agencies]
 
     def __enter__(self) -> Office:
-        for officer in self.officers:
-            officer.start()
+        self.resume()
         return self
+
+    def resume(self) -> None:
+        for officer in self.officers:
+            if not officer.is_at_work:
+                officer.start()
 
     def __exit__(self, *_: object) -> None:
         for officer in self.officers:
@@ -232,6 +245,6 @@ class Office:
 
     def finish(self) -> None:
         for officer in self.officers:
-            officer._stopping.set()
+            officer.ask_to_stop()
         for officer in self.officers:
             officer.stop()

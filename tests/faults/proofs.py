@@ -14,10 +14,8 @@ from pymongo import MongoClient
 
 from deploy.nats.provision import PROVISIONER, connect
 from deploy.node.home import read_note
-from shared.bus.recovery import STREAM_OF
 from shared.bus.subjects import STREAMS, place_in
 from shared.facts.fact import Fact
-from shared.facts.names import ledger_name
 from shared.ledger.documents import row_of_raw
 from shared.ledger.rows import digest_of_rows
 from shared.ledger.store import Document, fact_of
@@ -106,8 +104,7 @@ async def _places(settings: Settings) -> Counter[tuple[str, int, int]]:
                 except NotFoundError:
                     break
                 ledger, head = place_in(message.subject or "", message.headers)
-                if stream in (STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]], "VERIFIED"):
-                    places[ledger, head.epoch, head.sequence] += 1
+                places[ledger, head.epoch, head.sequence] += 1
                 position = (message.seq or position) + 1
     finally:
         await connection.close()
