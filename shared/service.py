@@ -145,6 +145,8 @@ class Parts:
     follower: Follower | None = None
     news: News | None = None
     workers: list[Worker] = field(default_factory=list)
+    reactors: list[Worker] = field(default_factory=list)
+    """Those of the workers that act on what was folded."""
     loop: asyncio.AbstractEventLoop | None = None
 
     def add_reactor(self, worker: Worker) -> None:
@@ -153,10 +155,11 @@ class Parts:
         assert follower is not None
         worker.step = lambda: follower.leads and step()
         self.workers.append(worker)
+        self.reactors.append(worker)
 
     def wake(self) -> None:
-        """Something was folded or committed: whoever waits for it looks now."""
-        for worker in self.workers:
+        """Something was folded or committed: whoever acts on it looks now."""
+        for worker in self.reactors:
             worker.wake()
 
     def readiness(self) -> Mapping[str, str | None]:

@@ -46,14 +46,18 @@ def create_app(settings: Settings) -> FastAPI:
         witness = Witness(settings.home)
         forgetting = Forgetting(settings, work, asyncio.get_running_loop(), lambda: app.state.relay)
 
+        seen: dict[str, tuple[int, int]] = {}
+
         def witness_heads() -> bool:
-            witness.remember(heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh))
+            tails = ground.store.tails()
+            moved = [ledger for ledger, tail in tails.items() if seen.get(ledger) != tail]
+            if moved:
+                witness.remember(heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh, moved))
+                seen.update(tails)
             return False
 
-        parts.workers += [
-            Worker("redactions", forgetting.step),
-            Worker("heads", witness_heads, HEADS_EVERY_SECONDS),
-        ]
+        parts.add_reactor(Worker("redactions", forgetting.step))
+        parts.workers.append(Worker("heads", witness_heads, HEADS_EVERY_SECONDS))
         app.state.parts = parts
         app.state.actors = ground.actors
         app.state.readiness = parts.readiness

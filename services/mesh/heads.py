@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from shared.facts.keys import signature_is_valid
@@ -14,11 +15,13 @@ from shared.ledger.store import LedgerStore
 from . import domain
 
 
-def signed_heads(store: LedgerStore, keyring: Keyring, mesh: str) -> list[dict[str, Any]]:
-    """The heads of all ledgers of hosted agencies, each signed by its agency. Private ones are no secret as such:
-    sequence and hash tell nothing of what is in them."""
+def signed_heads(
+    store: LedgerStore, keyring: Keyring, mesh: str, ledgers: Iterable[str] | None = None
+) -> list[dict[str, Any]]:
+    """The heads of all ledgers (or of `ledgers`) of hosted agencies, each signed by its agency. Private ones are no
+    secret as such: sequence and hash tell nothing of what is in them."""
     heads = []
-    for ledger, head in store.durable_heads().items():
+    for ledger, head in store.durable_heads(ledgers).items():
         agency = ledger_name(ledger).agency
         if (not keyring.hosts(agency) and agency != ANCHOR) or head.sequence == 0:
             continue  # another node's; or its first fact is only being written, so there is nothing to sign

@@ -31,7 +31,7 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 BATCH = 256
-GATHER_SECONDS = 1.0
+GATHER_SECONDS = 5.0
 """How long a batch is gathered: the latest that a follower hears of a fact whose nudge was lost."""
 
 

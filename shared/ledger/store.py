@@ -143,9 +143,10 @@ class LedgerStore:
     def heads(self) -> dict[str, Head]:
         return {ledger: self.head(ledger) for ledger in self.ledgers()}
 
-    def durable_heads(self) -> dict[str, Head]:
-        """Heads that nothing takes back any more: what may be signed and shown to others."""
-        heads = {ledger: head for ledger, head in self.heads().items() if head.sequence}
+    def durable_heads(self, ledgers: Iterable[str] | None = None) -> dict[str, Head]:
+        """Heads that nothing takes back any more: what may be signed and shown to others; of all ledgers, or some."""
+        found = {ledger: self.head(ledger) for ledger in (self.ledgers() if ledgers is None else ledgers)}
+        heads = {ledger: head for ledger, head in found.items() if head.sequence}
         self._ensure_durable({ledger: head.position for ledger, head in heads.items()})
         return heads
 

@@ -15,6 +15,8 @@ from shared.ledger.store import LedgerStore
 
 KEPT = 10_000
 """Lines kept in the file besides each ledger's newest; older heads are implied by the chain of the newer."""
+LINE_BYTES = 300
+"""About the length of a line."""
 AT_ONCE = 1000
 
 Witnessed = Mapping[str, Any]
@@ -45,6 +47,8 @@ class Witness:
         return len(moved)
 
     def _shorten(self) -> None:
+        if self.path.stat().st_size < KEPT * 2 * LINE_BYTES:
+            return
         heads = self.all()
         if len(heads) <= KEPT * 2:
             return
