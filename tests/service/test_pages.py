@@ -107,7 +107,7 @@ def test_the_invited_agency_signs_in_by_the_link_and_accepts(
     page.get_by_role("button", name="Sign in").click()
     assert page.get_by_role("heading", level=1).inner_text() == "My work"
 
-    page.get_by_role("link", name="Read and answer: Coconut pests seen from phones").click()
+    page.get_by_role("link", name="Read and answer Coconut pests seen from phones").click()
     assert "The weakest point is" in page.inner_text("main")
     page.get_by_role("link", name="Accept …").click()
     assert page.get_by_role("heading", level=1).inner_text() == "Is this what you want to say?"
