@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -113,18 +112,18 @@ async def say(visitor: Visiting, proposal_id: UUID, act: str) -> Response:
     return visitor.go(f"/proposals/{proposal_id}?said={act}")
 
 
-def read_statement(visitor: Visitor, shown: Seen, act: str, fields: FormData) -> tuple[Statement, list[Fault]]:
+def read_statement(visitor: Visitor, shown: Seen, act: str, fields: Mapping[str, str]) -> tuple[Statement, list[Fault]]:
     t, faults = visitor.words, []
     name = ACTS[act].words
-    words = str(fields.get(name) or "").strip().replace("\r\n", "\n") if name else ""
+    words = fields.get(name, "") if name else ""
     if ACTS[act].needed and not words:
         faults.append((name, t(f"answer.{act}.missing"), ""))
     if len(words) > LONGEST:
         faults.append((name, t("answer.too_long", most=LONGEST), ""))
-    reason = str(fields.get("reason") or "")
+    reason = fields.get("reason", "")
     if act == "decline" and reason not in REASONS:
         faults.append(("reason", t("answer.reason_missing"), ""))
-    tongue = str(fields.get("tongue") or "")
+    tongue = fields.get("tongue", "")
     units = _units(visitor, shown, fields, faults) if act == "conditions" else None
     statement = Statement(
         act,
@@ -132,19 +131,19 @@ def read_statement(visitor: Visitor, shown: Seen, act: str, fields: FormData) ->
         tongue if tongue in LANGUAGES else t.language,
         reason if reason in REASONS else "",
         units,
-        str(fields.get("question_id") or ""),
-        str(fields.get("proposal_hash") or ""),
-        str(fields.get("key") or "")[:LONGEST_KEY],
+        fields.get("question_id", ""),
+        fields.get("proposal_hash", ""),
+        fields.get("key", "")[:LONGEST_KEY],
     )
     return statement, faults
 
 
-def _units(visitor: Visitor, shown: Seen, fields: FormData, faults: list[Fault]) -> dict[str, float]:
+def _units(visitor: Visitor, shown: Seen, fields: Mapping[str, str], faults: list[Fault]) -> dict[str, float]:
     """Fewer units than proposed, where the form says so."""
     units: dict[str, float] = {}
     for cover in (member_of(shown.proposal, visitor.person.agency) or {}).get("covers") or ():
         name = f"units-{cover.get('need')}"
-        written = str(fields.get(name) or "").strip().replace(",", ".")
+        written = fields.get(name, "").replace(",", ".")
         try:
             offered = float(written) if written else float(cover.get("units") or 0)
         except ValueError:

@@ -139,7 +139,7 @@ def _explain_refusals(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        kind = "404" if error.status_code in (404, 405) else "500"
+        kind = "404" if error.status_code in (404, 405) else "form" if error.status_code < 500 else "500"
         return (await _visitor(request)).page("problem.html", error.status_code, kind=kind)
 
     @app.exception_handler(Exception)

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -140,9 +139,10 @@ async def save(visitor: Visiting, pilot_id: UUID, step: str) -> Response:
 # -- what a step holds ------------------------------------------------------------------------------------------
 
 
-def read_step(visitor: Visitor, pilot: Record, step: str, fields: FormData) -> tuple[dict[str, Any], list[Fault]]:
+def read_step(
+    visitor: Visitor, pilot: Record, step: str, words: Mapping[str, str]
+) -> tuple[dict[str, Any], list[Fault]]:
     """What is to be saved, as a merge patch. Whatever is empty is left as it is; nothing but the step's own."""
-    words = {name: str(value).strip().replace("\r\n", "\n") for name, value in fields.items() if isinstance(value, str)}
     tongue = words.get("tongue") if words.get("tongue") in LANGUAGES else written_in(visitor, pilot)
     if step in ("title", "problem"):
         if not words.get(step):
@@ -365,8 +365,8 @@ def _step_of(field: str) -> str:
     return steps.get(field, field if field in STEPS else "")
 
 
-def _etag(fields: Mapping[str, Any]) -> str:
-    return str(fields.get("etag") or "")
+def _etag(fields: Mapping[str, str]) -> str:
+    return fields.get("etag", "")
 
 
 def _known(step: str) -> None:

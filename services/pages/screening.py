@@ -26,9 +26,8 @@ async def questions(visitor: Visiting, pilot_id: UUID) -> Response:
 
 @router.post("/pilots/{pilot_id}/screening")
 async def answer(visitor: Visiting, pilot_id: UUID) -> Response:
-    fields = await visitor.form()
+    words = await visitor.form()
     pilot, asked, _ = await _read(visitor, pilot_id)
-    words = {name: str(value).strip().replace("\r\n", "\n") for name, value in fields.items() if isinstance(value, str)}
     tongue = words["tongue"] if words.get("tongue") in LANGUAGES else visitor.words.language
     answers: dict[str, Any] = {}
     faults: list[Fault] = []

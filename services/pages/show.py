@@ -138,6 +138,11 @@ class Show:
         known = groups.GROUPS.get(str(entry))
         return self.plain(known.label) if known else str(entry)
 
+    def web_address(self, address: Any) -> str:
+        """An address that may be linked to; empty for anything else that a record of another node could hold."""
+        text = str(address or "")
+        return text if text.startswith(("https://", "http://")) else ""
+
     # -- numbers and dates --------------------------------------------------------------------------------------
 
     def number(self, value: Any, digits: int = 1) -> str:

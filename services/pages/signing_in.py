@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.pages import safety
 from services.pages.node import Node, Refusal
-from services.pages.visitor import MOST_FIELDS, Visiting, Visitor, person_of
+from services.pages.visitor import Visiting, Visitor, person_of
 from shared.access.actors import SESSION_LENGTH
 
 router = APIRouter(include_in_schema=False)
@@ -35,9 +35,9 @@ async def _asked(visitor: Visitor, code: str, following: str) -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request, visitor: Visiting) -> Response:
     safety.check_origin(request.headers, safety.own_hosts(request, visitor.settings.url))
-    fields = await request.form(max_files=0, max_fields=MOST_FIELDS)
-    following = safety.local_path(str(fields.get("next") or "/"))
-    code = str(fields.get("code") or "").strip()
+    fields = await safety.read_form(request)
+    following = safety.local_path(fields.get("next"))
+    code = fields.get("code", "")
     if fields.get("only_show"):
         return await _asked(visitor, code, following)
     try:

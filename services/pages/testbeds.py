@@ -63,8 +63,8 @@ async def suspend(visitor: Visiting, testbed_id: UUID) -> Response:
     """First shows what would be said, then, confirmed, says it."""
     fields = await visitor.form()
     testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}")
-    words = str(fields.get("reason") or "").strip().replace("\r\n", "\n")
-    tongue = str(fields.get("tongue") or "")
+    words = fields.get("reason", "")
+    tongue = fields.get("tongue", "")
     written = {"words": words, "tongue": tongue if tongue in LANGUAGES else visitor.words.language}
     faults: list[Fault] = []
     if not words:
@@ -73,7 +73,7 @@ async def suspend(visitor: Visiting, testbed_id: UUID) -> Response:
         faults.append(("reason", visitor.words("answer.too_long", most=LONGEST), ""))
     if faults or not fields.get("confirmed"):
         return _form(visitor, testbed, written, faults, review=not faults and not fields.get("change"))
-    key = str(fields.get("key") or "")[:LONGEST_KEY]
+    key = fields.get("key", "")[:LONGEST_KEY]
     body = {"agency": visitor.person.agency, "reason": {written["tongue"]: words}}
     try:
         await visitor.node.post(f"/matching/v1/testbeds/{testbed_id}/suspensions", body, key)

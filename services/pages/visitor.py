@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from starlette.datastructures import FormData
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from services.pages import safety
@@ -21,7 +20,6 @@ NAMES_SECONDS = 30.0
 """How long names of agencies are kept; they are on every page and change once in years."""
 
 MOST_AGENCIES = 200
-MOST_FIELDS = 200
 
 
 class SignInFirst(Exception):  # noqa: N818 - leads to another page
@@ -123,12 +121,12 @@ class Visitor:
         """On to another page of this node, by GET."""
         return self._keeping(RedirectResponse(path, 303))
 
-    async def form(self) -> FormData:
+    async def form(self) -> dict[str, str]:
         """The fields of a form of ours. Raises `NotOurForm`, `SignInFirst`."""
         assert self.person is not None
         safety.check_origin(self.request.headers, safety.own_hosts(self.request, self.settings.url))
-        fields = await self.request.form(max_files=0, max_fields=MOST_FIELDS)
-        safety.check_form(self.session, str(fields.get("form_token") or ""))
+        fields = await safety.read_form(self.request)
+        safety.check_form(self.session, fields.get("form_token", ""))
         return fields
 
     def _here(self, language: str | None = None) -> str:

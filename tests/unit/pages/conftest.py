@@ -33,8 +33,10 @@ class Reader:
     def opens(self, path: str, **headers: str) -> httpx.Response:
         return self._runner.run(self.client.get(path, headers=headers))
 
-    def posts(self, path: str, fields: dict[str, str], headers: dict[str, str]) -> httpx.Response:
-        return self._runner.run(self.client.post(path, data=fields, headers=headers))
+    def posts(self, path: str, form: dict[str, str] | bytes, headers: dict[str, str]) -> httpx.Response:
+        if isinstance(form, bytes):
+            return self._runner.run(self.client.post(path, content=form, headers=headers))
+        return self._runner.run(self.client.post(path, data=form, headers=headers))
 
     def sends(self, page: httpx.Response, action: str, **fields: str) -> httpx.Response:
         """Presses the button of the form that goes to a path ending in `action`."""

@@ -91,6 +91,12 @@ def test_names_come_from_the_registry_then_from_the_vocabulary() -> None:
     assert told.group([["rural"], "women"]) == told.group(["rural", "women"])
 
 
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "//x", None, 7])
+def test_only_addresses_of_the_web_are_linked_to(address: object) -> None:
+    assert EN.web_address(address) == ""
+    assert EN.web_address("https://example.org/x") == "https://example.org/x"
+
+
 def test_marks_stand_on_what_is_invented_and_on_what_is_inside_it() -> None:
     marks, record = Marks(), {"illustrative": ["needs", "ai.status"]}
     assert not marks(record, "title")

@@ -112,3 +112,23 @@ def test_a_node_that_is_away_is_told_without_signing_out(approver: Reader, node:
     assert answer.status_code == 503
     assert "Not available just now" in answer.text
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("media", "body", "status"),
+    [
+        ("application/json", b"{}", 415),
+        ("multipart/form-data; boundary=x", b"--x--", 415),
+        ("application/x-www-form-urlencoded", b"x=" + 70_000 * b"y", 413),
+        ("application/x-www-form-urlencoded", 300 * b"x=1&", 400),
+        ("application/x-www-form-urlencoded", b"code=\xff\xfe", 400),
+    ],
+)
+def test_what_no_page_of_ours_sends_is_refused(
+    approver: Reader, node: FakeNode, media: str, body: bytes, status: int
+) -> None:
+    headers = {"Origin": HERE, "Content-Type": media}
+    answer = approver.posts(f"/proposals/{sample.PROPOSAL}/accept", body, headers)
+    assert answer.status_code == status
+    assert "This form cannot be used" in answer.text
+    assert node.said == []
