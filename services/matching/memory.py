@@ -259,6 +259,10 @@ class Memory:
                 if any(cover["capability"] == capability for member in state["team"] for cover in member["covers"])
             }
 
+    def pilots_with_open_proposal(self) -> set[str]:
+        with self._lock:
+            return {str(state["pilot"]) for state in self._held.proposals.values()}
+
     def capability_code(self, capability: str) -> str | None:
         known = self._held.index.get(capability)
         return None if known is None else known.code

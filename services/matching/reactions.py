@@ -97,7 +97,9 @@ class Reactions:
             self._share(rest, task.trace)
         elif what == "offer":
             code, _, capability = rest.partition("|")
-            self._touch_pilots(self._open_pilots(code) | self._memory.fresh().proposals_using(capability), task)
+            memory = self._memory.fresh()
+            asking = self._open_pilots(code) - memory.pilots_with_open_proposal()  # a new offer leaves those alone
+            self._touch_pilots(asking | memory.proposals_using(capability), task)
         elif what == "promise":
             self._touch_pilots(self._memory.fresh().proposals_using(rest), task)
         elif what == "rules":
