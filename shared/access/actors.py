@@ -122,13 +122,21 @@ class Actors:
         return actor, token
 
     def of_agency(self, agency: str) -> list[Actor]:
-        return [actor_of(raw) for raw in self._actors.find({"agency": agency}).sort("_id", 1)]
+        """Those who act for the agency now."""
+        return [actor_of(raw) for raw in self._actors.find({"agency": agency, "left_at": None}).sort("_id", 1)]
 
     def get(self, actor_id: str) -> Actor:
         """Raises NotFound."""
         raw = self._actors.find_one({"_id": actor_id})
         if raw is None:
             raise NotFound("No such actor on this node.")
+        return actor_of(raw)
+
+    def present(self, actor_id: str) -> Actor:
+        """Like `get`, for one who has not left. Raises NotFound."""
+        raw = self._actors.find_one({"_id": actor_id, "left_at": None})
+        if raw is None:
+            raise NotFound("No such actor on this node, or one who has left.")
         return actor_of(raw)
 
     def leave(self, actor_id: str) -> None:
@@ -170,7 +178,7 @@ class Actors:
 
     def make_link(self, actor_id: str) -> str:
         """A code that signs the actor in once, within seven days."""
-        self.get(actor_id)
+        self.present(actor_id)
         code = secrets.token_urlsafe(24)
         self._links.insert_one({"_id": digest_of(code), "actor": actor_id, "until": self._clock() + LINK_LENGTH})
         return code
@@ -180,14 +188,14 @@ class Actors:
         raw = self._links.find_one({"_id": digest_of(code), "until": {"$gt": self._clock()}})
         if raw is None:
             raise NotFound("This link was used already, or has expired. Ask for a new one.")
-        return self.get(raw["actor"])
+        return self.present(raw["actor"])
 
     def sign_in(self, code: str) -> tuple[Actor, str]:
         """Uses the link up and opens a session. Returns the actor and the session's token. Raises NotFound."""
         raw = self._links.find_one_and_delete({"_id": digest_of(code), "until": {"$gt": self._clock()}})
         if raw is None:
             raise NotFound("This link was used already, or has expired. Ask for a new one.")
-        actor = self.get(raw["actor"])
+        actor = self.present(raw["actor"])
         token = secrets.token_urlsafe(32)
         self._sessions.insert_one({"_id": digest_of(token), "actor": actor.id, "until": self._clock() + SESSION_LENGTH})
         return actor, token

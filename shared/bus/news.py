@@ -124,7 +124,7 @@ def ledgers_in(nudge: bytes) -> list[str]:
     """The ledgers that a nudge names; none if it is not one."""
     try:
         named = json.loads(nudge)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     return [ledger for ledger in named if is_ledger(ledger)] if isinstance(named, list) else []
 

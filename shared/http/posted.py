@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
@@ -39,7 +40,7 @@ async def read_body(request: Request, limit: int | None = None) -> bytes:
     """The whole body, at most `limit` bytes. Raises TooLarge before more is read."""
     most: int = limit if limit is not None else request.app.state.max_body_bytes
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
         raise TooLarge(f"The body has {declared} bytes; at most {most} are read. Send it in parts.")
     parts, size = [], 0
     async for part in request.stream():
@@ -54,18 +55,30 @@ def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON number")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:40]} is beyond what a number holds")
+    return number
+
+
 def parse_json(body: bytes, field: str = "") -> Any:
-    """JSON as RFC 8259 has it: no NaN, no lone surrogates, not nested beyond reason. Raises Invalid."""
+    """JSON as RFC 8259 has it: UTF-8, no NaN, no number beyond a double, no lone surrogates, not nested beyond reason.
+
+    Raises Invalid.
+    """
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
-        json.dumps(document, ensure_ascii=False).encode()
+        text = body.decode().removeprefix("\ufeff")
+        document = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if "\\u" in text:  # half a surrogate pair can only have come in as an escape
+            json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
         raise Invalid([Fault(field, "depth", f"nested deeper than {DEPTH} levels")]) from error
     except UnicodeError as error:
         raise Invalid([Fault(field, "encoding", "not UTF-8, or a lone surrogate in a text")]) from error
     except ValueError as error:
         raise Invalid([Fault(field, "json", f"not JSON: {error}")]) from error
-    if _too_deep(document):
+    if text.count("{") + text.count("[") > DEPTH and _too_deep(document):
         raise Invalid([Fault(field, "depth", f"nested deeper than {DEPTH} levels")])
     return document
 
@@ -97,12 +110,20 @@ Body = Annotated[Posted, Depends(posted)]
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", max_length=255, description="Repeating a request with the same key does it once."),
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Repeating a request with the same key does it once.",
+    ),
 ]
 
 
 def command_of(actor: Actor, route: str, key: str | None, digest: str, answer: str) -> Command | None:
-    """What makes this request recognisable when it comes again: (agency, actor, route, key)."""
+    """What makes this request recognisable when it comes again: (agency, actor, route, key).
+
+    `route` names method and record too where the path does: the same key there is another command.
+    """
     if key is None:
         return None
     name = hashlib.sha256("\0".join((actor.agency, actor.id, route, key)).encode()).hexdigest()

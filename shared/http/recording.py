@@ -90,7 +90,7 @@ def change_record(
     ledger = ledger_of(request)
     command = None
     if body is not None:
-        command = command_of(caller, f"{request.method} {row.kind}/{row.id}", key, body.digest, row.id)
+        command = command_of(caller, f"{request.method} {request.url.path}", key, body.digest, row.id)
         earlier = ledger.earlier_answer(command)
         if earlier is not None:
             return told_fact(earlier.fact, headers={"Idempotency-Replayed": "true"})

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
 
 from shared.ledger.store import Document
 
@@ -37,6 +38,14 @@ REMEDIES = {
 }
 
 
+ATTEMPTS = 5
+
+
+def storable(text: str) -> str:
+    """At most 2,000 characters, and none that a document cannot hold."""
+    return text[:2000].encode(errors="replace").decode().replace("\0", "\\0")
+
+
 class Quarantine:
     """Entries by digest of what came: the same thing twice is one entry with a count of two."""
 
@@ -48,6 +57,16 @@ class Quarantine:
 
     def add(self, *, source: str, kind: str, code: str, detail: str, content: bytes, place: str | None = None) -> None:
         """Records one refused thing. `kind` is one of the design's kinds of trouble, `code` says which check."""
+        for attempt in range(ATTEMPTS):
+            try:
+                self._add(source, kind, code, storable(detail), content, place)
+            except DuplicateKeyError:  # another replica recorded the same thing in the same instant: count it there
+                if attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _add(self, source: str, kind: str, code: str, detail: str, content: bytes, place: str | None) -> None:
         digest = hashlib.sha256(content).hexdigest()
         now = self._clock()
         known = self._entries.update_one(
