@@ -1,4 +1,4 @@
-"""A server that runs as a child process: started, watched, started again when it dies, ended in the end."""
+"""A server that runs as a child process: started, watched, started again when it dies or gives up, ended in the end."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ BACKOFF_SECONDS = (0.1, 5.0)
 """The wait before a dead server is started again: the first, and the longest (it doubles in between)."""
 CALM_SECONDS = 30.0
 """A server that ran this long before it died waits the shortest time again."""
+WATCH_SECONDS = 5.0
+"""How often a running server is asked whether it has given up."""
 
 
 class Child:
     """One server. `probe` answers whether it can be used; `on_start` is told the process id at every start;
-    `wake` is called while the server stops, for one that looks up only at a connection.
+    `wake` is called while the server stops, for one that looks up only at a connection. `gave_up` says why the
+    server, although it runs, can do nothing more until it is started anew: saying so twice, it is killed.
 
     A thread starts the process and waits for it: the kernel ends the process with the thread that started it, so
     that thread lives as long as the server is wanted.
@@ -40,6 +43,7 @@ class Child:
         log: Path,
         probe: Callable[[], bool],
         wake: Callable[[], object] = lambda: None,
+        gave_up: Callable[[], str | None] = lambda: None,
         inherit: Sequence[int] = (),
         on_start: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -48,6 +52,7 @@ class Child:
         self._command = list(command)
         self._probe = probe
         self._wake = wake
+        self._gave_up = gave_up
         self._inherit = tuple(inherit)
         self._on_start = on_start
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,6 +61,7 @@ class Child:
         self._unwanted = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"keep {name}", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
         self.restarts = 0
 
     @property
@@ -67,6 +73,7 @@ class Child:
         if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
             self.log.replace(self.log.with_name(self.log.name + ".1"))
         self._thread.start()
+        self._watcher.start()
 
     def wait_ready(self, timeout_seconds: float = 30) -> None:
         """Returns once the server can be used; raises `NodeError` with the end of its log when it cannot."""
@@ -83,7 +90,7 @@ class Child:
         self._was_ready = True
 
     def is_ready(self) -> bool:
-        return self.pid is not None and self._probe()
+        return self.pid is not None and self._probe() and self._gave_up() is None
 
     def stop(self, timeout_seconds: float = 10) -> None:
         """Ends the server: asks first, insists after `timeout_seconds`. Without effect when it has ended."""
@@ -121,6 +128,16 @@ class Child:
         finally:
             self._ended.set()
 
+    def _watch(self) -> None:
+        suspect: subprocess.Popen[bytes] | None = None
+        while not self._ended.wait(WATCH_SECONDS):
+            process = self._process
+            reason = self._gave_up() if self._was_ready and self.pid is not None else None
+            if reason is not None and process is suspect and process is not None and not self._unwanted.is_set():
+                logger.error("%s runs but has given up (%s) and is killed", self.name, reason)
+                process.kill()
+            suspect = None if reason is None else process
+
     def _run_once(self) -> str:
         tethered = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *self._command]
         with self.log.open("ab") as log:
@@ -138,7 +155,10 @@ class Child:
             except OSError as error:
                 log.write(f"cannot be started: {error}\n".encode())
                 return str(error)
-        self._on_start(self._process.pid)
+        try:
+            self._on_start(self._process.pid)
+        except OSError as error:  # a full disk: the server is kept all the same
+            logger.warning("the start of %s could not be noted: %s", self.name, error)
         if self._unwanted.is_set():  # stop() came between the two and saw the process before
             self._process.terminate()
         return f"status {self._process.wait()}"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.nats import config
 from deploy.nats.streams import STREAMS
 from deploy.node.child import Child
+from deploy.node.given_up import database_gave_up, nats_gave_up
 from deploy.node.home import Home, NodeError
 from shared.settings import Settings
 
@@ -38,11 +40,14 @@ class EmbeddedServers:
         if self._settings.mongodb_uri is None:
             port = free_port()
             self._addresses["mongodb_uri"] = f"mongodb://{LOOPBACK}:{port}/?directConnection=true"
-            self._add("database", port, database_command(self._home.path / "database", port))
+            command = database_command(self._home.path / "database", port)
+            self._add("database", port, command, lambda: database_gave_up(port))
         if self._settings.nats_url is None:
-            port = free_port()
-            self._addresses["nats_url"] = f"nats://{LOOPBACK}:{port}"
-            self._add("nats-server", port, nats_command(self._settings, self._home.path, port))
+            inner = free_port()
+            self._addresses["nats_url"] = f"nats://{LOOPBACK}:{inner}"
+            command = nats_command(self._settings, self._home.path, inner)
+            password = config.credentials(self._home.path)["system"]
+            self._add("nats-server", inner, command, lambda: nats_gave_up(inner, password))
         for child in self.children:
             child.start()
 
@@ -57,7 +62,7 @@ class EmbeddedServers:
         for child in reversed(self.children):
             child.stop()
 
-    def _add(self, name: str, port: int, command: list[str]) -> None:
+    def _add(self, name: str, port: int, command: list[str], gave_up: Callable[[], str | None]) -> None:
         log = self._home.logs / f"{name}.log"
 
         def started(pid: int) -> None:
@@ -71,6 +76,7 @@ class EmbeddedServers:
             log=log,
             probe=lambda: probe(port),
             wake=lambda: accepts(port),  # SecantusDB sits in accept() for two seconds otherwise
+            gave_up=gave_up,
             inherit=[self._home.servers_lock],
             on_start=started,
         )
