@@ -17,6 +17,8 @@ NOTHING = "–"
 NARROW_SPACE = "\u202f"
 NO_BREAK = "\u00a0"
 PIPS = 5
+FINE = 1000
+"""From here on decimals say nothing."""
 RIGHT_TO_LEFT = ("ar",)
 
 Names = Mapping[str, Mapping[str, Any]]
@@ -121,7 +123,7 @@ class Show:
     def unit_name(self, unit: Any) -> str:
         """What an indicator counts, in words where the vocabulary has the unit."""
         known = capability.UNITS.get(str(unit))
-        return self.plain(known.label) if known else str(unit or "")
+        return self.plain(known.label) if known else self.words.known("unit_of", unit or "")
 
     def goal(self, code: Any) -> str:
         known = sdg.GOALS.get(str(code))
@@ -146,9 +148,10 @@ class Show:
     # -- numbers and dates --------------------------------------------------------------------------------------
 
     def number(self, value: Any, digits: int = 1) -> str:
-        """Thousands set apart and decimals as the language writes them; null is not 0."""
+        """Thousands set apart and decimals as the language writes them; from 1,000 on none. Null is not 0."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             return NOTHING
+        digits = digits if abs(value) < FINE else 0
         whole, _, decimals = f"{value:,.{digits}f}".partition(".")
         decimals = decimals.rstrip("0")
         text = f"{whole}.{decimals}" if decimals else whole

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from services.pages.drafting import STEPS, lacking, step_after
 from services.pages.plain_words import suggested
-from services.pages.registering import STEPS, lacking, step_after
 from tests.unit.pages import sample_records as sample
 from tests.unit.pages.conftest import Reader
 from tests.unit.pages.fake_node import FakeNode
