@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,6 +91,8 @@ class Officer:
         """Ids of pilots of which that was acknowledged (`watched`: with observations)."""
         self.trouble: BaseException | None = None
         self.retries = 0
+        self.refused_with: Counter[str] = Counter()
+        """Statuses of answers after which a command was sent again."""
         self._questions = questions
         self._metrics = metrics
         self._random = random.Random(f"{seed} {agency}")
@@ -181,6 +184,8 @@ class Officer:
                 said = f"{answer.status_code}: {answer.text}"
                 if answer.status_code < 500 and answer.status_code != 429 and NOT_YET not in answer.text:
                     raise Refused(f"{self.agency}: {command.method} {command.path}: {said}")
+                if answer.status_code >= 500:
+                    self.refused_with[str(answer.status_code)] += 1
             if time.monotonic() > deadline:
                 raise Refused(f"{self.agency}: {command.path} is not answered within {PATIENCE_SECONDS} s: {said}")
             self.retries += 1
@@ -230,6 +235,10 @@ class Office:
     @property
     def retries(self) -> int:
         return sum(officer.retries for officer in self.officers)
+
+    @property
+    def refused_with(self) -> Counter[str]:
+        return sum((officer.refused_with for officer in self.officers), Counter())
 
     def wait_for_more(self, commands: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Until so many more were acknowledged than now: the node works again, for everybody."""
