@@ -55,6 +55,31 @@ class Following:
         rules = solver_rules(pilot.id, memory.rules_of(pilot.lead), memory.all_rules(), without)
         return Repair(pilot, memory.index, memory.world(today), rules, memory.usage(pilot.id), kept)
 
+    def better_now(self, proposal: Mapping[str, Any]) -> State | None:
+        """The team that would be proposed today, if it is better than that of an open proposal, which stays as it is.
+
+        Better is: more essential needs covered, or as many and a higher objective (docs/matching.md, section 3).
+        """
+        pilot = documents.find("pilot", str(proposal["pilot"]))
+        if pilot is None or not pilot.is_live:
+            return None
+        found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
+        said = found.proposal
+        held = proposal["bound"]
+        now = (said.essential_covered, round(said.bound.objective, 6))
+        if said.status != "proposed" or now <= (proposal["essential_covered"], held["objective"]):
+            return None
+        covers = [{"agency": member.agency, **cover.as_state()} for member in said.team for cover in member.covers]
+        return {
+            "team": [member.agency for member in said.team],
+            "covers": covers,
+            "coverage": round(said.coverage, 4),
+            "essential_covered": said.essential_covered,
+            "objective": now[1],
+            "lacks": [],
+            "newer": True,
+        }
+
     def _once(self, pilot: Row, trace: str | None) -> bool:
         """One step; True if something was written and there may be more."""
         lead = pilot.key[0]
@@ -90,7 +115,9 @@ class Following:
         state = self._new_state(pilot, previous, standings)
         if previous is not None and (state["hash"], state["out"]) == (previous.state["hash"], previous.state["out"]):
             return False  # nothing better is to be had: who was asked stays asked
-        change = Change("proposal", _verb(state), state["id"], 1, pilot.key[0], state)
+        there = documents.find("proposal", state["id"])  # only a redacted one may be: it is then told anew
+        version = 1 if there is None or there.is_live else there.version + 1
+        change = Change("proposal", _verb(state), state["id"], version, pilot.key[0], state)
         return self._write(self._settle(change, pilot), previous or pilot, trace)
 
     def _think_again(self, pilot: Row, current: Row, trace: str | None) -> bool:
@@ -98,7 +125,7 @@ class Following:
         held = current.state
         previous = None if held.get("supersedes") is None else documents.find("proposal", held["supersedes"])
         state = self._new_state(pilot, previous, (), held)
-        state = {**state, "made_at": held["made_at"], "round": held["round"], "supersedes": held["supersedes"]}
+        state |= {name: held[name] for name in ("id", "circle", "made_at", "round", "supersedes")}
         auto = state["status"] == "draft" and self._releases_itself(pilot)
         if proposing.says_the_same(held, state) and not auto:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from services.matching import documents
 from services.matching.documents import SHARED, AnswerRow, QuestionRow, SuspensionRow
 from services.matching.domain import formation
 from services.matching.domain.responding import WORDS
-from services.matching.domain.standing import UNANSWERED, Answer, answer_to, leads_word, standings_of
+from services.matching.domain.standing import UNANSWERED, Answer, Standing, answer_to, leads_word, standings_of
 from services.matching.folds import audience_of
 from services.matching.writing import may_read
 from shared.access.actors import Actor
@@ -82,14 +82,20 @@ def _proposal(row: Row, answers: Sequence[Answer], questions: list[Told], now: d
     return told
 
 
-def _awaited(state: Mapping[str, Any], standings: Iterable[Any], answers: Sequence[Answer]) -> list[str]:
-    """Agencies whose word is needed now; a draft waits for the lead alone."""
+def _awaited(state: Mapping[str, Any], standings: Collection[Standing], answers: Sequence[Answer]) -> list[str]:
+    """Agencies whose word is needed now: a draft waits for the lead alone, and so does what only the lead can close."""
     if state.get("status") == "draft":
         return [str(state["lead"])]
     if state.get("status") != "open":
         return []
-    lead = [] if leads_word(state, answers) else [str(state["lead"])]
-    return lead + [one.agency for one in standings if one.status in UNANSWERED]
+    asked = [one.agency for one in standings if one.status in UNANSWERED]
+    lead = leads_word(state, answers)
+    settled = formation.is_settled(list(standings))
+    conditional = any(
+        one.status == "conditional" and one not in formation.counted(list(standings), lead) for one in standings
+    )
+    closes = settled and (conditional or formation.essential_open(state))
+    return [str(state["lead"]), *asked] if lead is None or closes else asked
 
 
 def _questions(rows: Sequence[Row], caller: Actor) -> dict[str, list[Told]]:

@@ -331,7 +331,10 @@ def test_a_better_offer_leaves_an_open_proposal_alone_and_a_material_change_does
     desk.offers("fao", "data.earth_observation", "MOZ", confirmed_on="2026-11-20")
     other = desk.proposal(desk.registers("uncdf", "MOZ", EARTH), "uncdf")  # what came before has been dealt with
     assert partners(other) == ["fao"]
-    assert desk.again(proposal, "uncdf")["status"] == "open"
+    unchanged = desk.again(proposal, "uncdf")
+    assert (unchanged["status"], unchanged["version"]) == ("open", proposal["version"])
+    assert unchanged["alternatives"][0]["newer"], "the better team is told as an alternative"
+    assert unchanged["alternatives"][0]["team"] == ["uncdf", "fao"]
 
     def revise(**more: object) -> None:
         held = desk.pilot(pilot, "uncdf")

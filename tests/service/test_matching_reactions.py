@@ -169,6 +169,20 @@ def test_in_whatever_order_pilot_offers_and_rules_come_the_team_is_the_same(
     assert (only["status"], team(only)) == ("draft", ["wfp", "fao"])
 
 
+def test_what_only_the_lead_can_close_waits_for_it(matching: QuietMatching) -> None:
+    matching.offer("fao")
+    pilot = matching.pilot("wfp", EARTH, {"code": "infra.power"})
+    matching.settle()
+    matching.says("fao", "accept", pilot)
+    matching.says("wfp", "accept", pilot)
+    matching.wait(days=11)
+    assert matching.statuses(pilot) == ["open"], "an essential need is covered by nobody"
+    matching.says("wfp", "accept", pilot, close=True)
+    matching.settle()
+    (testbed,) = matching.testbeds()
+    assert testbed.state["open_needs"] == ["n2"]
+
+
 def test_a_private_pilot_is_matched_and_not_a_word_of_it_leaves(matching: QuietMatching) -> None:
     matching.offer("fao")
     pilot = matching.pilot("wfp", audience="private")

@@ -62,8 +62,13 @@ def list_proposals(
 
 @router.get("/proposals/{proposal_id}", summary="One proposal, with the answers to it")
 def get_proposal(request: Request, caller: Caller, proposal_id: str) -> JSONResponse:
+    """To the lead, `alternatives` begin with the team that would be proposed today, where that is a better one."""
     row = readable(caller, "proposal", proposal_id)
     told = told_proposals([row], caller, ledger_of(request).now())[0]
+    if row.state.get("status") == "open" and caller.agency == row.key[0]:
+        memory_of(request)
+        better = following_of(request).better_now(row.state)
+        told["alternatives"] = [*([better] if better else []), *told.get("alternatives", ())]
     return JSONResponse(told, headers={"ETag": etag(row.version)})
 
 
