@@ -27,7 +27,7 @@ from .planning import Planner
 from .records import Deliveries, Subscriptions
 from .sending import Courier
 from .stream import Streams
-from .subscribers import Watch, subscribe_to_nudges
+from .subscribers import Watch, WatchedNews
 from .tail import Tail
 
 NAME = "notifier"
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         planner = Planner(database, journal, tail, subscribed, delivered, circles, mesh, courier.wake)
         watch = Watch(follower, tail)
         parts.workers.append(watch.worker)
+        parts.news = WatchedNews(ground.store, parts.quarantine, follower, watch)
         parts.add_reactor(Worker("planner", planner.step))
 
         app.state.parts = parts
@@ -69,7 +70,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.journal, app.state.tail, app.state.circles = journal, tail, circles
         app.state.streams = Streams(journal, tail, circles, ground.actors.by_token)
         app.state.subscriptions, app.state.deliveries, app.state.courier = subscribed, delivered, courier
-        app.state.watch = watch
         async with running(parts):
             sending = asyncio.create_task(courier.run())
             try:
@@ -90,7 +90,5 @@ def create_app(settings: Settings) -> FastAPI:
         asyncapi=lambda: asyncapi_document(broker, NAME, DESCRIPTION),
     )
     app.state.broker = broker
-    app.state.watch = None
     subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
-    subscribe_to_nudges(broker, lambda: app.state.watch)
     return app

@@ -162,7 +162,7 @@ class Follower:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                if self._lease.try_hold():
+                if self._lease.is_fresh or self._lease.try_hold():
                     self._step()
                 else:
                     self._loaded_for = 0

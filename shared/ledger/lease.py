@@ -53,6 +53,14 @@ class Lease:
         """How often a holder renews, to keep the lease although a renewal or two comes late."""
         return self._length.total_seconds() / 4
 
+    @property
+    def is_fresh(self) -> bool:
+        """Held, and renewed so lately that renewing it again can wait."""
+        return (
+            self._trusted_until is not None
+            and self._clock() < self._trusted_until - self._length * 2 / 3 + self._length / 4
+        )
+
     def try_hold(self) -> bool:
         """Takes or renews the lease. True if this replica holds it; `fencing` is then its number."""
         with self._lock:  # two threads of one replica must not lose to each other

@@ -29,7 +29,6 @@ from services.notifier.domain.subscriptions import (
     secret_of,
 )
 from services.notifier.domain.visibility import Sight
-from services.notifier.subscribers import ledgers_in
 from shared.problems import Invalid
 
 from .examples import MESH, NOW, entry
@@ -229,9 +228,3 @@ def test_a_place_is_good_for_its_own_journal_and_no_further_than_that_has_come()
     assert position_in(told_place("abc", 5), "abc", 5) == 5
     for place in ("abc.6", "abd.5", "abc", "5", "abc.-1", "abc.5.5", "abc.٥", ""):
         assert position_in(place, "abc", 5) is None
-
-
-def test_a_nudge_that_is_none_says_nothing() -> None:
-    assert ledgers_in(b'["wfp.registry", "x", 5, "wfp.unknown"]') == ["wfp.registry"]
-    for body in (b"", b"{}", b"\xff", b'"wfp.registry"', b"5"):
-        assert ledgers_in(body) == []
