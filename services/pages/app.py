@@ -30,6 +30,7 @@ from services.pages import (
 )
 from services.pages.node import Refusal, open_client
 from services.pages.safety import GuardHeaders, NotOurForm
+from services.pages.show import figures_of
 from services.pages.visitor import AgencyNames, SignInFirst, Visitor, visitor_of
 from shared.http.app import VERSION, Watch, house_router
 from shared.settings import Settings
@@ -96,7 +97,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["version"] = VERSION
+    environment.globals.update(version=VERSION, figures_of=figures_of)
     return environment
 
 

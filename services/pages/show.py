@@ -227,6 +227,12 @@ class Marks:
         return named
 
 
+def figures_of(records: Iterable[Any]) -> dict[str, list[str]]:
+    """What figures made from several records are marked by: invented as soon as one of the records is of the sample."""
+    of_sample = any(isinstance(record, Mapping) and record.get("illustrative") for record in records)
+    return {"illustrative": ["observations"]} if of_sample else {}
+
+
 def sorted_by_name(codes: Iterable[str], name: Callable[[str], str]) -> list[str]:
     """Codes in the order of their names, accents aside."""
     fold = str.maketrans("àâäçéèêëîïôöùûüÉÈÊÎÔÅåÎÇ", "aaaceeeeiioouuuEEEIOAaIC")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from services.pages.app import ROOM
-from services.pages.show import Marks, Show
+from services.pages.show import Marks, Show, figures_of
 from services.pages.words import words_in
 
 SPACE, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
@@ -107,6 +107,11 @@ def test_marks_stand_on_what_is_invented_and_on_what_is_inside_it() -> None:
     assert marks(record, "ai.status")
     assert marks.shown
     assert not Marks()({"illustrative": "needs"}, "needs")
+
+
+def test_figures_made_from_one_record_of_the_sample_are_marked() -> None:
+    assert Marks()(figures_of([{}, {"illustrative": ["needs"]}]), "observations")
+    assert not Marks()(figures_of([{}, {"illustrative": []}]), "observations")
 
 
 PAIRS = [
