@@ -70,15 +70,14 @@ class Loader:
         """Each file's observations as one upload, then its corrections, which supersede some of them, as another."""
 
         def upload(name: str, results: Record) -> None:
-            for part in ("observations", "corrections"):
-                rows = self._rows(results.get(part) or [])
-                if rows and self.notes.id_of("upload", f"{name}/{part}") is None:
-                    monitor = self.acting(self.portfolio.owner_of(name), "monitor")
-                    told = monitor.post(
+            parts = [part for part in ("observations", "corrections") if results.get(part)]
+            for part in parts:
+                if self.notes.id_of("upload", f"{name}/{part}") is None:
+                    told = self.acting(self.portfolio.owner_of(name), "monitor").post(
                         "/metrics/v1/observations",
-                        rows,
+                        self._rows(results[part]),
                         key=_key("upload", f"{name}/{part}"),
-                        params={"wait": "folded"},
+                        params={"wait": "folded" if part == parts[-1] else None},
                     )
                     self.notes.note("upload", f"{name}/{part}", str(told["upload"]))
             advance()

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from deploy.cli import tokens
 from deploy.cli.proposals import explanation
-from deploy.cli.speaking import Trouble, table, words
+from deploy.cli.speaking import Trouble, words
 from deploy.demo.answers import standing_proposals
 from deploy.demo.loading import Loader
 from deploy.demo.people import GUEST_AGENCY, GUEST_COUNTRY
@@ -18,7 +18,7 @@ from deploy.demo.portfolio import Record
 from shared.settings import Settings
 from shared.vocabulary import capability, places
 
-MOST_ROWS = 12
+MOST_PROPOSALS, MOST_ROWS = 8, 12
 UNDER_WAY = ("running", "paused", "closing", "closed")
 EXPLAINED = "fao-fall-armyworm"
 """The pilot whose proposal is explained in full: it waits for WFP Zambia, whom the reader can be."""
@@ -69,27 +69,22 @@ def _proposed(
     alone = [one for one in proposals.values() if one["status"] == "no_partner"]
     _heading(console, f"Testbeds proposed: {len(with_team)}; formed: {len(testbeds)}")
     ranked = sorted(with_team, key=lambda one: (one["status"] != "formed", -one["priority"]["score"]))
-    rows = [
-        (
-            _title(pilots, one["pilot"]),
-            pilots[one["pilot"]]["lead_agency"],
-            ", ".join(_member(one, member) for member in one["team"] if member["role"] != "lead"),
-            f"{one['coverage']:.0%}",
-            one["status"],
-        )
-        for one in ranked[:MOST_ROWS]
-    ]
-    console.print(table("", ("pilot", "lead", "with", "needs covered", ""), rows))
-    if len(ranked) > MOST_ROWS:
-        console.print(f"… and {len(ranked) - MOST_ROWS} more: `pilotmesh proposals --full`")
+    for one in ranked[:MOST_PROPOSALS]:
+        partners = [_member(one, member) for member in one["team"] if member["role"] != "lead"]
+        team = f"{one['lead']} + {', '.join(partners)}"
+        stands = f"{one['status']}, {one['coverage']:.0%} of needs"
+        console.print(f"  {escape(_title(pilots, one['pilot']))} [dim]({stands})[/]")
+        console.print(f"    {escape(team)}")
+    if len(ranked) > MOST_PROPOSALS:
+        console.print(f"  … and {len(ranked) - MOST_PROPOSALS} more: `pilotmesh proposals --full`")
     for one in alone:
         console.print(f"[bold]{escape(_title(pilots, one['pilot']))}[/]: {escape(explanation(one))}")
 
 
 def _member(proposal: Record, member: Record) -> str:
     answers = {one["agency"]: one["status"] for one in proposal.get("invitations") or ()}
-    mark = {"accepted": " ✓", "conditional": " ✓ if", "declined": " ✗"}.get(answers.get(member["agency"], ""), "")
-    return f"{member['agency']}{mark}"
+    said = {"accepted": " (yes)", "conditional": " (yes, if …)", "declined": " (no)"}
+    return f"{member['agency']}{said.get(answers.get(member['agency'], ''), '')}"
 
 
 def _explained(loader: Loader, pilots: Mapping[str, Record], proposals: Mapping[str, Record], console: Console) -> None:
