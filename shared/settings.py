@@ -24,8 +24,8 @@ class Settings(BaseSettings):
 
     mongodb_uri: str | None = Field(None, description="MongoDB to use; without it an embedded server is started.")
     nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")
-    nats_user: str | None = None
-    nats_password: str | None = None
+    nats_user: str | None = Field(None, description="NATS user; without it the one made for each service.")
+    nats_password: str | None = Field(None, description="Password of `PILOTMESH_NATS_USER`.")
     nats_domain: str = Field("node", description="JetStream domain; each node needs its own (links break otherwise).")
     database_prefix: str = Field("pilotmesh", description="Databases are <prefix>_ledger, <prefix>_registry, …")
 
@@ -41,11 +41,10 @@ class Settings(BaseSettings):
     invitation_days: int = Field(21, ge=1, description="Days until silence on an invitation is a no.")
     open_invitations: int = Field(5, ge=1, description="Open invitations per agency; the rest wait, ranked.")
     release: str = Field("lead", pattern="^(lead|auto)$", description="Who releases a proposal to the invited.")
-    capability_confirmed_days: int = Field(180, ge=1, description="A capability lapses unless confirmed by then.")
 
     webhook_allow_private: bool = Field(False, description="Let webhooks go to loopback and private addresses.")
     otlp_endpoint: str | None = Field(None, description="OTLP/HTTP endpoint for traces; nothing is sent without it.")
-    log_level: str = "INFO"
+    log_level: str = Field("INFO", description="What goes to the log, from DEBUG to ERROR.")
 
     @property
     def url(self) -> str:

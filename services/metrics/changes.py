@@ -8,6 +8,7 @@ from typing import Any
 
 from services.metrics.plans import read_plan
 from shared.access.actors import Actor, require
+from shared.personal_data import finds_in
 from shared.problems import Fault, Forbidden, Invalid
 
 PLANNERS = ("officer", "monitor", "coordinator")
@@ -101,4 +102,10 @@ def _state(post: Mapping[str, Any], plan_id: str, agency: str, sites: Mapping[st
     asked = {name: value for name, value in post.items() if name not in managed}
     asked["id"] = plan_id
     read_plan(asked, sites=sites or None)
+    found = [
+        Fault(at, "personal-data", f"{what[0].upper()}{what[1:]} was found: take it out.")
+        for at, what in finds_in(asked)
+    ]
+    if found:
+        raise Invalid(found)
     return {**asked, "agency": agency}

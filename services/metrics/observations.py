@@ -131,7 +131,8 @@ class Accepted:
 def read_observations(rows: Sequence[object], known: Known) -> Accepted:
     """Reads an upload. Either every row is good, or `Invalid` lists every fault of every row.
 
-    Paths carry the row's number from 0, as in `[17].disaggregation.SEX`; for NDJSON that is the line less one.
+    Paths carry the row's number from 0, as in `[17].disaggregation.SEX`; empty lines of
+    NDJSON are not counted.
     """
     observations: list[Observation] = []
     faults: list[Fault] = []

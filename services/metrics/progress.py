@@ -100,7 +100,13 @@ def _of_period(plan: IndicatorPlan, figures: Mapping[Key, Recorded], period: Per
         if inside and _may_leave(plan, key.breakdown):
             reported.setdefault(Cell(key.place, key.breakdown), []).append(figure_of(each.observation, plan))
         if inside:
-            silent.update({each.dimension: each for each in each.observation.not_collected})
+            # dimension and reason alone: what else a reporter wrote there stays at home
+            silent.update(
+                {
+                    one.dimension: NotCollected(dimension=one.dimension, reason=one.reason)
+                    for one in each.observation.not_collected
+                }
+            )
     factor = plan.share_factor or 1
     together = {cell: combine(over_time(plan), each, factor) for cell, each in reported.items()}
     return _Content({cell: figure for cell, figure in together.items() if figure}, tuple(silent.values()))

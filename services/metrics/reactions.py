@@ -14,6 +14,7 @@ from services.metrics.plans import IndicatorPlan
 from services.metrics.progress import due
 from shared.facts.fact import Fact
 from shared.facts.ids import derived_id
+from shared.http.recording import audience_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
 from shared.ledger.rows import Key, Row
@@ -101,7 +102,7 @@ class Reactions:
         published = False
         for plan in plans:
             history = [edition for row in documents.snapshots_of(plan.id) if (edition := edition_of(row))]
-            self._publish_pending(pilot.key[0], plan, task)
+            self._publish_pending(pilot, plan, task)
             made = due(
                 plan,
                 own[plan.id].figures,
@@ -114,7 +115,7 @@ class Reactions:
                 self._record_snapshot(pilot.key[0], edition, task)
                 published = True
             if made.editions:
-                self._publish_pending(pilot.key[0], plan, task)
+                self._publish_pending(pilot, plan, task)
         return published
 
     def _record_snapshot(self, agency: str, edition: Edition, task: Task) -> None:
@@ -129,14 +130,24 @@ class Reactions:
             "edition", agency, "snapshot", "taken", edition_id, state, version=1, audience="private", trace=task.trace
         )
 
-    def _publish_pending(self, agency: str, plan: IndicatorPlan, task: Task) -> None:
+    def _publish_pending(self, pilot: Row, plan: IndicatorPlan, task: Task) -> None:
+        """Progress goes as far as the pilot's own record does: that of a private pilot stays in the agency."""
+        agency = pilot.key[0]
         there = {row.id for row in documents.progress_of(plan.pilot)}
         for row in documents.snapshots_of(plan.id):
             if row.id in there or row.key[0] != agency:
                 continue
             state = {**row.state["progress"], "agency": agency}
             self._ledger.react(
-                row.shown.hash, agency, "progress", "published", row.id, state, version=1, trace=task.trace
+                row.shown.hash,
+                agency,
+                "progress",
+                "published",
+                row.id,
+                state,
+                version=1,
+                audience=audience_of(pilot),
+                trace=task.trace,
             )
 
     def threshold_of(self, agency: str) -> int:

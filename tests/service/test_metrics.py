@@ -229,3 +229,55 @@ def test_the_sample_observations_are_taken_as_they_are(node: RunningNode) -> Non
         assert done.status_code == 202, done.text
     told = clerk.get(f"/metrics/v1/pilots/{pilot}/results").json()["results"]
     assert {one["code"]: one["status"] for one in told} == {"sellers-told": "behind", "price-known": "behind"}
+
+
+def test_progress_of_a_private_pilot_stays_in_the_agency(node: RunningNode, elsewhere: httpx.Client) -> None:
+    secret = Reporter(node, "ohchr", visibility="private")
+    indicator = secret.plan()
+    secret.hand_in([secret.row(indicator, "all", 400, Q3)])
+    own = until(
+        lambda: secret.client.get("/metrics/v1/progress", params={"pilot": secret.pilot}).json()["items"],
+        "the agency itself reads its progress",
+    )
+    assert {one["audience"] for one in own} == {"private"}
+    assert elsewhere.get("/metrics/v1/progress", params={"pilot": secret.pilot}).status_code == 404
+    assert elsewhere.get("/metrics/v1/plans", params={"pilot": secret.pilot}).json()["items"] == []
+    assert secret.pilot not in elsewhere.get("/notifier/v1/events", params={"agencies": "ohchr"}).text
+
+
+def test_words_that_name_people_do_not_leave_the_agency(node: RunningNode, elsewhere: httpx.Client) -> None:
+    reporter = Reporter(node, "ohchr")
+    told = reporter.client.post(
+        "/metrics/v1/plans",
+        json={**PLAN, "pilot": reporter.pilot, "title": {"en": "Ask Mary on +260 977 123 456 how many"}},
+    )
+    assert told.status_code == 422
+    assert told.json()["errors"][0] == {
+        "field": "title.en",
+        "code": "personal-data",
+        "detail": "A telephone number was found: take it out.",
+    }
+    indicator = reporter.plan()
+    silent = [{"dimension": "AGE", "reason": "not_asked", "note": "Mary said so"}]
+    reporter.hand_in([reporter.row(indicator, "all", 400, Q3, not_collected=silent)])
+    published = until(
+        lambda: elsewhere.get("/metrics/v1/progress", params={"pilot": reporter.pilot}).json()["items"],
+        "progress is published",
+    )
+    assert published[0]["not_collected"] == [{"dimension": "AGE", "reason": "not_asked"}]
+
+
+def test_an_agency_sets_its_own_threshold(node: RunningNode, elsewhere: httpx.Client) -> None:
+    admin = node.client(node.actor("ohchr", ["admin"]))
+    wrong = admin.post("/registry/v1/agencies", json={"slug": "ohchr", "small_cell": "5"})
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["field"] == "small_cell"
+    assert admin.post("/registry/v1/agencies", json={"slug": "ohchr", "small_cell": 50}).status_code == 201
+    reporter = Reporter(node, "ohchr")
+    indicator = reporter.plan()
+    reporter.hand_in([reporter.row(indicator, "all", 49, Q3), reporter.row(indicator, "more", 51, Q4)])
+    published = until(
+        lambda: elsewhere.get("/metrics/v1/progress", params={"pilot": reporter.pilot}).json()["items"],
+        "progress is published",
+    )
+    assert [(one["period"]["start"], one["threshold"]) for one in published] == [("2025-10-01", 50)]

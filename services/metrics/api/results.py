@@ -115,6 +115,7 @@ def list_progress(
     page: Paged,
     pilot: Annotated[str, Query(max_length=64)],
 ) -> JSONResponse:
+    readable(documents.find, caller, "pilot", pilot)  # a pilot that was narrowed takes its figures with it
     rows = [row for row in documents.progress_of(pilot) if may_see(caller, row.key[0], audience_of(row))]
     start = next((number + 1 for number, row in enumerate(rows) if row.id == page.after), 0) if page.after else 0
     shown = rows[start : start + page.limit]

@@ -41,7 +41,8 @@ OUTCOMES = ("scaled", "handed_over", "completed", "stopped_early", "not_started"
 class AgencyPost(Record):
     """An organisation. `slug` is its short name, which is also its id; `acronym` is how it writes itself.
 
-    `screening_before` sets the gate of the screening earlier than `ready`.
+    `screening_before` sets the gate of the screening earlier than `ready`; `small_cell` is the number of people below
+    which the agency's published figures are withheld, where it wants another than the node's default.
     """
 
     slug: Agency = None
@@ -67,6 +68,7 @@ class AgencyPost(Record):
     website: Url = None
     languages: Languages = None
     screening_before: Annotated[str | None, OneOf(("open", "forming", "ready"))] = None
+    small_cell: Annotated[int | None, Within(2, 1000)] = None
     sources: list[Source] | None = None
     illustrative: Annotated[list[str] | None, Line()] = None
 

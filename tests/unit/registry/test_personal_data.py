@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.registry.records.personal import personal_data
+from shared.personal_data import personal_data
 
 from .examples import codes_of, notices_of, register
 
