@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.node.home import read_note
+from shared.settings import Settings
 from tests.faults.crashing_node import BEGUN, ENDED, READY
 from tests.faults.steps import CRASHED, STEPS, Step
 from tests.service.running import PATIENCE_SECONDS, RunningNode, until
@@ -106,6 +107,12 @@ class FaultyNode(RunningNode):
         self._pid = None
 
     # -- what is known of it ---------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """With the addresses in use."""
+        note = read_note(self.home)
+        return Settings(home=self.home, mongodb_uri=note["mongodb_uri"], nats_url=note["nats_url"])
 
     def pid_of(self, server: str) -> Any:
         return read_note(self.home)["servers"].get(server, {}).get("pid")

@@ -15,6 +15,7 @@ import httpx
 
 from tests.service.running import RunningNode, until
 
+PILOTS = "/registry/v1/pilots"
 PACE_SECONDS = 0.05
 PATIENCE_SECONDS = 90
 NOT_YET = "unknown_pilot"
@@ -82,8 +83,11 @@ class Refused(AssertionError):  # noqa: N818 - what happened
 class Officer:
     """Somebody of one agency who registers pilots, screens every third and narrows every fourth to the agency."""
 
-    def __init__(self, node: RunningNode, agency: str, seed: int, questions: Sequence[str], *, metrics: bool) -> None:
+    def __init__(
+        self, node: RunningNode, agency: str, name: str, seed: int, questions: Sequence[str], *, metrics: bool
+    ) -> None:
         self.agency = agency
+        self.name = name
         self.acknowledged: list[Acknowledged] = []
         self.screened: list[str] = []
         self.narrowed: list[str] = []
@@ -95,7 +99,7 @@ class Officer:
         """Statuses of answers after which a command was sent again."""
         self._questions = questions
         self._metrics = metrics
-        self._random = random.Random(f"{seed} {agency}")
+        self._random = random.Random(f"{seed} {name}")
         self._client = node.client(node.actor(agency, ["officer", "monitor"]))
         self._stopping = threading.Event()
         self._thread = threading.Thread()
@@ -107,7 +111,7 @@ class Officer:
 
     def start(self) -> None:
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name=f"officer {self.agency}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def ask_to_stop(self) -> None:
@@ -117,7 +121,7 @@ class Officer:
     def stop(self) -> None:
         self.ask_to_stop()
         self._thread.join(PATIENCE_SECONDS)
-        assert not self._thread.is_alive(), f"{self.agency} still waits for an answer"
+        assert not self._thread.is_alive(), f"{self.name} still waits for an answer"
         if self.trouble is not None:
             raise self.trouble
 
@@ -134,15 +138,15 @@ class Officer:
             self.trouble = error
 
     def _register(self, number: int) -> None:
-        pilot = self.do(Command("/registry/v1/pilots", pilot_post(self.agency, f"{self.agency} pilot {number}")))
+        pilot = self.do(Command(PILOTS, pilot_post(self.agency, f"Pilot {number} of {self.name}")))
         if number % 3 == 0:
             answers = {name: {"answer": "yes", "note": {"en": "Looked into."}} for name in self._questions}
             learning = {"en": "Does the warning come in time?"}
             post = {"answers": answers, "learning_question": learning}
-            self.do(Command(f"/registry/v1/pilots/{pilot.id}/screening", post))
+            self.do(Command(f"{PILOTS}/{pilot.id}/screening", post))
             self.screened.append(pilot.id)
         elif number % 4 == 1:
-            path = f"/registry/v1/pilots/{pilot.id}?understood=true"
+            path = f"{PILOTS}/{pilot.id}?understood=true"
             headers = {"If-Match": f'"{pilot.version}"'}
             self.do(Command(path, {"visibility": "private"}, "PATCH", headers))
             self.narrowed.append(pilot.id)
@@ -183,11 +187,11 @@ class Officer:
                     return told
                 said = f"{answer.status_code}: {answer.text}"
                 if answer.status_code < 500 and answer.status_code != 429 and NOT_YET not in answer.text:
-                    raise Refused(f"{self.agency}: {command.method} {command.path}: {said}")
+                    raise Refused(f"{self.name}: {command.method} {command.path}: {said}")
                 if answer.status_code >= 500:
                     self.refused_with[str(answer.status_code)] += 1
             if time.monotonic() > deadline:
-                raise Refused(f"{self.agency}: {command.path} is not answered within {PATIENCE_SECONDS} s: {said}")
+                raise Refused(f"{self.name}: {command.path} is not answered within {PATIENCE_SECONDS} s: {said}")
             self.retries += 1
             time.sleep(QUIET_SECONDS)  # a client's pause before it asks again, in a thread of its own
 
@@ -212,7 +216,10 @@ class Office:
             asked = client.get("/registry/v1/screening").raise_for_status().json()
             metrics = client.get("/metrics/v1/plans").status_code == 200
         questions = [question["id"] for question in asked["questions"]]
-        self.officers = [Officer(node, agency, seed, questions, metrics=metrics) for agency in agencies]
+        self.officers = [
+            Officer(node, agency, f"officer {number} of {agency}", seed, questions, metrics=metrics)
+            for number, agency in enumerate(agencies)
+        ]
 
     def __enter__(self) -> Office:
         self.resume()
@@ -226,6 +233,13 @@ class Office:
     def __exit__(self, *_: object) -> None:
         for officer in self.officers:
             officer.close()
+
+    def registered(self) -> dict[str, list[str]]:
+        """Ids of acknowledged pilots, by agency."""
+        pilots: dict[str, list[str]] = {officer.agency: [] for officer in self.officers}
+        for officer in self.officers:
+            pilots[officer.agency] += [one.id for one in officer.acknowledged if one.command.path == PILOTS]
+        return pilots
 
     @property
     def count(self) -> int:
@@ -242,15 +256,15 @@ class Office:
 
     def wait_for_more(self, commands: int, seconds: float = PATIENCE_SECONDS) -> None:
         """Until so many more were acknowledged than now: the node works again, for everybody."""
-        goals = {officer.agency: len(officer.acknowledged) + commands for officer in self.officers}
+        goals = {officer.name: len(officer.acknowledged) + commands for officer in self.officers}
 
         def reached() -> bool:
             troubled = next((officer.trouble for officer in self.officers if officer.trouble), None)
             if troubled is not None:
                 raise troubled
-            return all(len(officer.acknowledged) >= goals[officer.agency] for officer in self.officers)
+            return all(len(officer.acknowledged) >= goals[officer.name] for officer in self.officers)
 
-        until(reached, f"{commands} more commands of every agency are acknowledged", seconds)
+        until(reached, f"{commands} more commands of every officer are acknowledged", seconds)
 
     def finish(self) -> None:
         for officer in self.officers:

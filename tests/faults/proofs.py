@@ -11,17 +11,19 @@ from typing import Any
 
 from nats.js.errors import NotFoundError
 from pymongo import MongoClient
+from pymongo.database import Database
 
 from deploy.nats.provision import PROVISIONER, connect
-from deploy.node.home import read_note
 from shared.bus.subjects import STREAMS, place_in
 from shared.facts.fact import Fact
 from shared.ledger.documents import row_of_raw
 from shared.ledger.rows import digest_of_rows
 from shared.ledger.store import Document, fact_of
 from shared.settings import Settings
+from tests.faults.faulty_node import FaultyNode
 from tests.faults.listener import Listener
-from tests.faults.officers import Office
+from tests.faults.officers import PILOTS, Office
+from tests.faults.replicas import Replicas
 from tests.service.running import RunningNode, until
 
 UNIMPORTANT = {"revision", "set_at"}
@@ -31,18 +33,25 @@ UNIMPORTANT = {"revision", "set_at"}
 class Evidence:
     """The node's databases and streams, read directly."""
 
-    def __init__(self, node: RunningNode, client: MongoClient[Document]) -> None:
+    def __init__(self, node: FaultyNode | Replicas, client: MongoClient[Document]) -> None:
         self.node = node
         self.client = client
-        names = {name.removeprefix("pilotmesh_") for name in client.list_database_names()}
-        self.services = sorted(names & set(node.services))
+        there = set(client.list_database_names())
+        self.services = sorted(name for name in node.services if node.settings.database(name) in there)
+
+    def database(self, service: str) -> Database[Document]:
+        return self.client[self.node.settings.database(service)]
+
+    def documents(self) -> list[Document]:
+        """Every stored fact, with the command that it answers."""
+        return list(self.database("ledger")["facts"].find({}))
 
     def facts(self) -> list[Fact]:
-        return [fact_of(document) for document in self.client["pilotmesh_ledger"]["facts"].find({})]
+        return [fact_of(document) for document in self.documents()]
 
     def tables(self, service: str) -> dict[str, list[Document]]:
         """The rows of each of a service's read models."""
-        database = self.client[f"pilotmesh_{service}"]
+        database = self.database(service)
         found = {}
         for name in sorted(database.list_collection_names()):
             rows = list(database[name].find({}))
@@ -69,14 +78,12 @@ class Evidence:
             f"{service}: {task['_id']} ({task.get('error', 'due')})"
             for service in self.services
             for name in ("work", "redactions")
-            for task in self.client[f"pilotmesh_{service}"][name].find(waiting)
+            for task in self.database(service)[name].find(waiting)
         ]
 
     def streamed(self) -> Counter[tuple[str, int, int]]:
         """How often the streams hold each place."""
-        note = read_note(self.node.home)
-        settings = Settings(home=self.node.home, nats_url=note["nats_url"])
-        return asyncio.run(_places(settings))
+        return asyncio.run(_places(self.node.settings))
 
     def is_level(self) -> bool:
         """Everything recorded is folded, followed up and published."""
@@ -112,12 +119,12 @@ async def _places(settings: Settings) -> Counter[tuple[str, int, int]]:
 
 
 @contextmanager
-def evidence(node: RunningNode) -> Iterator[Evidence]:
-    with MongoClient[Document](node.mongodb_uri, tz_aware=True) as client:
+def evidence(node: FaultyNode | Replicas) -> Iterator[Evidence]:
+    with MongoClient[Document](node.settings.mongodb_uri, tz_aware=True) as client:
         yield Evidence(node, client)
 
 
-def prove(node: RunningNode, office: Office, listener: Listener | None = None) -> None:
+def prove(node: FaultyNode | Replicas, office: Office, listener: Listener | None = None) -> None:
     """Everything below, of a node that runs and whose officers have finished."""
     with evidence(node) as found:
         until(found.is_level, f"the node is level again; waiting: {found.tasks()}", 120)
@@ -131,12 +138,12 @@ def prove(node: RunningNode, office: Office, listener: Listener | None = None) -
 
 
 def every_acknowledged_pilot_is_there_once(found: Evidence, office: Office) -> None:
+    for agency, acknowledged in office.registered().items():
+        items = list(listing(found.node, agency))
+        assert Counter(item["id"] for item in items) == Counter(acknowledged), f"{agency}: acknowledged is not listed"
+        titles = Counter(item["title"]["en"] for item in items)
+        assert set(titles.values()) <= {1}, f"{agency}: {titles.most_common(3)}"
     for officer in office.officers:
-        pilots = [done for done in officer.acknowledged if done.command.path == "/registry/v1/pilots"]
-        listed = Counter(item["id"] for item in listing(found.node, officer.agency))
-        assert listed == Counter(done.id for done in pilots), f"{officer.agency}: acknowledged and listed differ"
-        titles = Counter(item["title"]["en"] for item in listing(found.node, officer.agency))
-        assert set(titles.values()) <= {1}, f"{officer.agency}: {titles.most_common(3)}"
         for done in officer.acknowledged:
             officer.repeat(done)
 
@@ -146,7 +153,7 @@ def listing(node: RunningNode, agency: str) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
             params = {"lead": agency, "limit": "200", **({"cursor": cursor} if cursor else {})}
-            page = client.get("/registry/v1/pilots", params=params).raise_for_status().json()
+            page = client.get(PILOTS, params=params).raise_for_status().json()
             yield from page["items"]
             cursor = page["next"]
             if cursor is None:
@@ -164,7 +171,7 @@ def every_ledger_is_proven(found: Evidence) -> None:
 def no_reaction_happened_twice(found: Evidence, office: Office) -> None:
     """A reaction's key stands in a unique index; that keys do not differ where the reaction is one is seen here."""
     said: dict[tuple[str, str], list[str]] = defaultdict(list)
-    documents = list(found.client["pilotmesh_ledger"]["facts"].find({}, {"command": 1, "type": 1, "aggregate": 1}))
+    documents = found.documents()
     for document in documents:
         said[document["aggregate"], document["type"].split(".", 2)[2]].append(document["_id"])
     keys = Counter(document["command"]["key"] for document in documents if "command" in document)
@@ -187,12 +194,8 @@ def proposals_are_not_doubled(found: Evidence, office: Office) -> None:
     facts = [fact for fact in found.facts() if fact.header.kind == "proposal" and fact.header.version == 1]
     of_pilot: Counter[str] = Counter(str((fact.state or {}).get("pilot")) for fact in facts)
     assert set(of_pilot.values()) <= {1}, f"pilots with several proposals: {of_pilot.most_common(3)}"
-    shared = {
-        done.id
-        for officer in office.officers
-        for done in officer.acknowledged
-        if done.command.path == "/registry/v1/pilots" and done.id not in officer.narrowed
-    }
+    narrowed = {pilot for officer in office.officers for pilot in officer.narrowed}
+    shared = {pilot for pilots in office.registered().values() for pilot in pilots} - narrowed
     assert shared <= of_pilot.keys(), f"{len(shared - of_pilot.keys())} open pilots without a proposal"
 
 
@@ -205,7 +208,7 @@ def every_fact_is_streamed(found: Evidence) -> None:
 
 
 def every_event_is_told_once(found: Evidence, listener: Listener | None) -> None:
-    entries = list(found.client["pilotmesh_notifier"]["journal"].find({}))
+    entries = list(found.database("notifier")["journal"].find({}))
     entries.sort(key=lambda entry: entry["_id"])
     assert [entry["_id"] for entry in entries] == list(range(1, len(entries) + 1)), "the journal has a gap"
     assert Counter(entry["event"] for entry in entries) == Counter(fact.place for fact in found.facts())
@@ -219,12 +222,22 @@ def every_event_is_told_once(found: Evidence, listener: Listener | None) -> None
 
 def every_fold_equals_its_rebuild(found: Evidence) -> None:
     for service in found.services:
-        with found.node.client(found.node.operator) as client:
-            digest, columns = found.digest(service)
-            answer = client.post(f"/{service}/v1/rebuild", timeout=120)
-            assert answer.status_code == 200, f"{service}: {answer.status_code} {answer.text}"
+        digest, columns = found.digest(service)
+        rebuild(found.node, service)
         until(lambda: not found.tasks(), "figures are set again after the rebuild")
         rebuilt, again = found.digest(service)
         differing = [key for key in columns.keys() | again.keys() if columns.get(key) != again.get(key)]
         assert not differing, f"{service}: {len(differing)} rows differ after a rebuild, such as {differing[0]}"
         assert rebuilt == digest
+
+
+def rebuild(node: RunningNode, service: str) -> None:
+    """By whichever replica follows: the others answer 409 and say so."""
+    with node.client(node.operator) as client:
+
+        def rebuilt() -> bool:
+            answer = client.post(f"/{service}/v1/rebuild", timeout=120)
+            assert answer.status_code in (200, 409), f"{service}: {answer.status_code} {answer.text}"
+            return answer.status_code == 200
+
+        until(rebuilt, f"{service} is rebuilt")
