@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from faststream.nats import NatsBroker
-from faststream.nats.opentelemetry import NatsTelemetryMiddleware
 from faststream.security import SASLPlaintext
 from faststream.specification import AsyncAPI
 
 from shared.http.app import VERSION
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from faststream.nats.opentelemetry import NatsTelemetryMiddleware
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,15 @@ def make_broker(settings: Settings, service: str) -> NatsBroker:
         connect_timeout=5,
         error_cb=_say,
         logger=None,
-        middlewares=(NatsTelemetryMiddleware(),),
+        middlewares=_traced() if settings.otlp_endpoint else (),
     )
+
+
+def _traced() -> tuple[NatsTelemetryMiddleware]:
+    """Spans for every message; where nothing records them they would only cost time."""
+    from faststream.nats.opentelemetry import NatsTelemetryMiddleware  # noqa: PLC0415 (loaded where it is used)
+
+    return (NatsTelemetryMiddleware(),)
 
 
 def asyncapi_document(broker: NatsBroker, service: str, description: str) -> str:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.http.posted import BODIES
 from shared.http.problem import PROBLEMS, ProblemOnWire, install_problem_handlers
 from shared.settings import Settings
-from shared.telemetry import context_of, counter, histogram, tracer
+from shared.telemetry import counter, histogram, span
 
 VERSION = "0.1.0"
 
@@ -49,6 +49,7 @@ def service_app(
         root_path_in_servers=False,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         generate_unique_id_function=lambda route: route.name,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # Watch does that, once
     )
     app.state.service = name
     app.state.settings = settings
@@ -126,8 +127,7 @@ class Watch:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        parent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
         began = time.perf_counter()
         status = 500
 
@@ -138,17 +138,16 @@ class Watch:
                 message.setdefault("headers", []).append((b"x-content-type-options", b"nosniff"))
             await send(message)
 
-        with tracer().start_as_current_span(
-            f"{scope['method']} /{self.service}", context=context_of(parent), kind=SpanKind.SERVER
-        ) as opened:
+        with span(f"{scope['method']} /{self.service}", parent, SpanKind.SERVER) as opened:
             try:
                 await self.app(scope, receive, watched)
             finally:
                 route = getattr(scope.get("route"), "path", "unmatched")
-                opened.update_name(f"{scope['method']} /{self.service}{route}")
-                opened.set_attribute("http.response.status_code", status)
-                if status >= 500:
-                    opened.set_status(StatusCode.ERROR)
-                told = {"service": self.service, "route": route, "method": scope["method"]}
-                counter("pilotmesh.http.requests").add(1, {**told, "status": status})
+                if opened.is_recording():
+                    opened.update_name(f"{scope['method']} /{self.service}{route}")
+                    opened.set_attribute("http.response.status_code", status)
+                    if status >= 500:
+                        opened.set_status(StatusCode.ERROR)
+                told = {"service": self.service, "route": route, "method": scope["method"], "status": status}
+                counter("pilotmesh.http.requests").add(1, told)
                 histogram("pilotmesh.http.duration").record(time.perf_counter() - began, told)

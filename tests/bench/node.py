@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,9 @@ def _behind(client: httpx.Client, service: str) -> bool:
 def _tree(process: int) -> list[int]:
     found = [process]
     for task in Path(f"/proc/{process}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += _tree(int(child))
+        with suppress(FileNotFoundError):  # the thread has ended; those it started count by another
+            for child in (task / "children").read_text().split():
+                found += _tree(int(child))
     return found
 
 
