@@ -6,21 +6,21 @@ matter in which order facts came, how often this runs, or where it was interrupt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from services.matching import documents
 from services.matching.domain import Change, State, formation, proposing
-from services.matching.domain.agency_rules import AgencyRules, solver_rules
+from services.matching.domain.agency_rules import AgencyRules
 from services.matching.domain.binding import digest, material_of
-from services.matching.domain.standing import OUT, YES, Answer, Standing, leads_word, standings_of
+from services.matching.domain.standing import OUT, Answer, Standing, leads_word, standings_of
 from services.matching.folds import audience_of
 from services.matching.memory import Memory
 from services.matching.model import THOUSAND, Pilot
 from services.matching.records import pilot_of
-from services.matching.repair import Repair
+from services.matching.solving import Solving
 from shared.ledger.ledger import Ledger
 from shared.ledger.rows import Row
 from shared.ledger.work import Work
@@ -35,6 +35,7 @@ class Following:
         self._ledger = ledger
         self._memory = memory
         self._work = work
+        self.solving = Solving(memory, ledger.now)
 
     def follow(self, pilot_id: str, trace: str | None = None) -> bool:
         """Does what follows for a pilot that this node matches. False if the pilot has not been seen here yet."""
@@ -47,38 +48,6 @@ class Following:
                 if not self._once(row, trace):
                     return True
         return True
-
-    def matching(self, pilot: Pilot, without: Iterable[str] = (), kept: Iterable[str] = ()) -> Repair:
-        """The solver's answer for a pilot, as rules and promises stand now; nothing is computed before it is asked."""
-        memory = self._memory
-        today = self._ledger.now().date()
-        rules = solver_rules(pilot.id, memory.rules_of(pilot.lead), memory.all_rules(), without)
-        return Repair(pilot, memory.index, memory.world(today), rules, memory.usage(pilot.id), kept)
-
-    def better_now(self, proposal: Mapping[str, Any]) -> State | None:
-        """The team that would be proposed today, if it is better than that of an open proposal, which stays as it is.
-
-        Better is: more essential needs covered, or as many and a higher objective (docs/matching.md, section 3).
-        """
-        pilot = documents.find("pilot", str(proposal["pilot"]))
-        if pilot is None or not pilot.is_live:
-            return None
-        found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
-        said = found.proposal
-        held = proposal["bound"]
-        now = (said.essential_covered, round(said.bound.objective, 6))
-        if said.status != "proposed" or now <= (proposal["essential_covered"], held["objective"]):
-            return None
-        covers = [{"agency": member.agency, **cover.as_state()} for member in said.team for cover in member.covers]
-        return {
-            "team": [member.agency for member in said.team],
-            "covers": covers,
-            "coverage": round(said.coverage, 4),
-            "essential_covered": said.essential_covered,
-            "objective": now[1],
-            "lacks": [],
-            "newer": True,
-        }
 
     def _once(self, pilot: Row, trace: str | None) -> bool:
         """One step; True if something was written and there may be more."""
@@ -140,7 +109,7 @@ class Following:
         out = proposing.left_out(before, standings)
         without = [one["agency"] for one in out]
         kept = [one.agency for one in standings if one.status not in OUT]
-        found = self.matching(asked, without, kept)
+        found = self.solving.matching(asked, without, kept)
         carried: Sequence[Mapping[str, Any]] = ()
         if previous is not None and standings:
             carried = proposing.to_carry(previous.state, standings)
@@ -193,7 +162,7 @@ class Following:
         if material_of(pilot.state) != proposal["material"]:
             return matchable and self._propose(pilot, current, trace, _undecided(standings))
         lead = leads_word(proposal, answers)
-        if not formation.lacking(proposal, standings, answers, self._is_un) and (
+        if not formation.lacking(proposal, standings, answers, self.solving.is_un) and (
             formation.is_settled(standings) or (lead is not None and lead.state.get("close"))
         ):
             return self._form(pilot, current, standings, answers, trace)
@@ -205,49 +174,10 @@ class Following:
         if any(one.status in ("declined", "withdrawn") for one in standings):
             return True
         if any(one.status == "silent" for one in standings) and not formation.can_still_form(
-            proposal, standings, self._is_un
+            proposal, standings, self.solving.is_un
         ):
             return True
-        return bool(self._no_longer_fit(pilot, proposal, standings))
-
-    def _no_longer_fit(self, pilot: Row, proposal: Mapping[str, Any], standings: Sequence[Standing]) -> list[str]:
-        """Members whose part in the proposal no longer holds: withdrawn, changed, promised to others, recused.
-
-        What a member has accepted is its own promise: that others were promised the same does not undo it.
-        """
-        found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
-        suits = {
-            (need.id, suit.capability.id): suit.free
-            for need, each in zip(found.problem.needs, found.problem.suits, strict=True)
-            for suit in each
-        }
-        known = {capability for _, capability in suits}
-        accepted = {one.agency for one in standings if one.status in YES}
-        recused = {agency for agency, _ in found.rules.recusals} - {proposal["lead"]}
-        broken = []
-        for member in proposal["team"]:
-            agency = member["agency"]
-            for cover in member["covers"]:
-                free = suits.get((cover["need"], cover["capability"]))
-                enough = free is not None and free >= min(round(cover["units"] * THOUSAND), free + 1)
-                short = free is None or not enough
-                if agency in accepted and self._memory.index.get(cover["capability"]) is not None:
-                    short = cover["capability"] not in known and not self._only_taken(cover, found)
-                if short or agency in recused:
-                    broken.append(agency)
-                    break
-        return broken
-
-    @staticmethod
-    def _only_taken(cover: Mapping[str, Any], found: Repair) -> bool:
-        """Whether a capability is refused for nothing but having been promised to others."""
-        need = next((one for one in found.problem.needs if one.id == cover["need"]), None)
-        if need is None:
-            return False
-        return any(
-            refusal.capability.id == cover["capability"] and refusal.code in ("no_capacity", "requests_reached")
-            for refusal in found.problem.refusals(need)
-        )
+        return bool(self.solving.no_longer_fit(pilot, proposal, standings))
 
     def _watch_deadline(self, current: Row) -> None:
         deadlines = {one["deadline"] for one in current.state.get("invitations") or () if one.get("deadline")}
@@ -280,7 +210,7 @@ class Following:
         state = testbed.state
         if state.get("status") == "dissolved":
             return matchable and self._propose(pilot, current, trace, standings)
-        after = formation.after_leaving(state, left, self._is_un, self._ledger.now())
+        after = formation.after_leaving(state, left, self.solving.is_un, self._ledger.now())
         if after is None:
             return False
         verb = "dissolved" if after["status"] == "dissolved" else "revised"
@@ -322,9 +252,6 @@ class Following:
             rests_on=change.rests_on,
         )
         return recorded is not None
-
-    def _is_un(self, agency: str) -> bool:
-        return self._memory.world(self._ledger.now().date()).agency(agency).is_un_entity
 
 
 def _verb(state: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from services.matching import documents
 from services.matching.api.posts import AnswerPost, FormationPost, QuestionPost, ResponsePost
-from services.matching.domain import Change, responding
+from services.matching.domain import Change, in_circle, responding
 from services.matching.domain.formation import essential_open
 from services.matching.domain.responding import ROLES
 from services.matching.domain.standing import ACCEPTING, DECISIONS, standings_of
@@ -159,7 +159,7 @@ def ask(request: Request, caller: Caller, proposal_id: str, body: Body, key: Ide
     if earlier is not None:
         return _replayed(earlier)
     state, _ = proposal_now(ledger, row)
-    change = responding.asked(state, agency, post, id=own_id, actor=author.actor, now=ledger.now())
+    change = in_circle.asked(state, agency, post, id=own_id, actor=author.actor, now=ledger.now())
     fact, _ = commit(ledger, author, lambda: change, command)
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
@@ -178,14 +178,14 @@ def answer(request: Request, caller: Caller, proposal_id: str, body: Body, key: 
     question = documents.find("question", _word(post, "question"))
     if question is None or question.state.get("proposal") != proposal_id:
         raise NotFound("This proposal has no such question; name it by its `id`.")
-    own_id = responding.answer_id(question.id)
+    own_id = in_circle.answer_id(question.id)
     command = command_of(caller, f"POST answers/{proposal_id}", key, body.digest, own_id)
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
 
     def decide() -> Change:
-        return responding.answered(
+        return in_circle.answered(
             row.state,
             question.state,
             post,

@@ -67,7 +67,7 @@ def get_proposal(request: Request, caller: Caller, proposal_id: str) -> JSONResp
     told = told_proposals([row], caller, ledger_of(request).now())[0]
     if row.state.get("status") == "open" and caller.agency == row.key[0]:
         memory_of(request)
-        better = following_of(request).better_now(row.state)
+        better = following_of(request).solving.better_now(row.state)
         told["alternatives"] = [*([better] if better else []), *told.get("alternatives", ())]
     return JSONResponse(told, headers={"ETag": etag(row.version)})
 
@@ -153,7 +153,7 @@ def why_not(
         return {**told, "agency": agency, "rule": f"was_{gone['why']}", "reasons": [_left(agency, gone["why"])]}
     without = [one["agency"] for one in state.get("out") or ()]
     team = [one["agency"] for one in state.get("team") or ()]
-    found = following_of(request).matching(pilot_of(row.state), without, kept=team)
+    found = following_of(request).solving.matching(pilot_of(row.state), without, kept=team)
     return {**told, **found.why_not(agency).as_state()}
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from services.matching import documents
 from services.matching.api.posts import SuspensionPost
-from services.matching.domain import Change, responding
+from services.matching.domain import Change, in_circle
 from services.matching.domain.responding import ROLES
 from services.matching.views import told_fact, told_testbeds
 from services.matching.writing import author_for, commit, ledger_of, newest_version, readable
@@ -59,14 +59,14 @@ def suspend(request: Request, caller: Caller, testbed_id: str, body: Body, key: 
     if not isinstance(agency, str):
         raise Invalid([Fault("agency", "missing", "say which agency suspends its part")])
     author = author_for(ledger, caller, agency, ROLES["suspend"])
-    own_id = responding.suspension_id(testbed_id, agency)
+    own_id = in_circle.suspension_id(testbed_id, agency)
     command = command_of(caller, f"POST suspensions/{testbed_id}", key, body.digest, own_id)
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return JSONResponse(told_fact(earlier.fact), 201, headers={"Idempotency-Replayed": "true"})
 
     def decide() -> Change:
-        return responding.suspended(
+        return in_circle.suspended(
             row.state,
             agency,
             post,
@@ -86,13 +86,13 @@ def resume(request: Request, caller: Caller, testbed_id: str, agency: str) -> JS
     ledger = ledger_of(request)
     readable(caller, "testbed", testbed_id)
     author = author_for(ledger, caller, agency, ROLES["resume"])
-    own_id = responding.suspension_id(testbed_id, agency)
+    own_id = in_circle.suspension_id(testbed_id, agency)
 
     def decide() -> Change:
         state, version, _ = ledger.current(agency, "suspension", own_id)
         if state.get("status") != "suspended":
             raise Conflict(f"{agency} takes part already.")
-        return responding.resumed(state, version=version, actor=author.actor, role=author.role, now=ledger.now())
+        return in_circle.resumed(state, version=version, actor=author.actor, role=author.role, now=ledger.now())
 
     fact, _ = commit(ledger, author, decide)
     return JSONResponse(told_fact(fact), headers={"ETag": etag(fact.header.version)})

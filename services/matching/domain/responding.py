@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from services.matching.domain.binding import part_of
 from services.matching.domain.change import MESH, Change, State
 from services.matching.domain.formation import brought
+from services.matching.domain.free_text import free_text
 from services.matching.domain.standing import ACCEPTING, DECISIONS, Answer, Standing
 from shared.facts.fact import rfc3339
 from shared.facts.ids import derived_id
 from shared.problems import Conflict, Fault, Forbidden, Invalid
-from shared.vocabulary.tables import LANGUAGES
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "accept": ("approver",),
@@ -40,17 +39,9 @@ VERBS: Mapping[str, str] = {
     "interest": "interested",
     "withdraw": "retracted",
 }
-LONGEST = 2000
 HOLD = timedelta(days=90)
 """How long an acceptance reserves its units beyond the deadline, where the accepter states no date."""
 WORDS = ("words", "conditions")
-_PERSONAL = re.compile(
-    r"[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+\.[\w.-]+"  # an e-mail address
-    r"|(?<![\w.+-])(?:\+|00)\s?[1-9](?:[ .\-/()]{0,3}\d){7,14}(?!\d)"  # a telephone number with its country
-    r"|\b(?:passport|passeport|national id|identity card|id number|cédula|dni)\b"  # a document with its number
-    r"\W{0,6}(?:n[or°]\.?\W{0,3})?\w*\d\w{3,}",
-    re.IGNORECASE,
-)
 
 
 def response_id(proposal: str, agency: str) -> str:
@@ -79,7 +70,7 @@ def responded(
     faults: list[Fault] = []
     if decision not in DECISIONS:
         faults.append(Fault("decision", "unknown", f"expected one of {', '.join(DECISIONS)}"))
-    _check_hash(post, faults)
+    check_hash(post, faults)
     if post.get("reason") is not None and post["reason"] not in REASONS:
         faults.append(Fault("reason", "unknown", f"expected one of {', '.join(REASONS)}; words go into `words`"))
     said = {name: text for name in WORDS if (text := free_text(post.get(name), name, faults)) is not None}
@@ -177,148 +168,7 @@ def mesh_copy(state: Mapping[str, Any], names: Sequence[str] = WORDS) -> State:
     return {name: value for name, value in state.items() if name not in names}
 
 
-def asked(
-    proposal: Mapping[str, Any],
-    agency: str,
-    post: Mapping[str, Any],
-    *,
-    id: str,  # noqa: A002 - the record's word
-    actor: str,
-    now: datetime,
-) -> Change:
-    """A question of a member of the team; its words stay in the proposal's circle."""
-    faults: list[Fault] = []
-    _check_hash(post, faults)
-    text = free_text(post.get("question"), "question", faults, needed=True)
-    if faults:
-        raise Invalid(faults)
-    check_answerable(proposal, post["proposal_hash"])
-    if agency not in proposal["agencies"]:
-        raise Forbidden(f"{agency} is not in this team: only its members may ask.")
-    state: State = {
-        "id": id,
-        "agency": agency,
-        "proposal": proposal["id"],
-        "pilot": proposal["pilot"],
-        "lead": proposal["lead"],
-        "question": text,
-        "asked_at": rfc3339(now),
-        "by": actor,
-        "circle": proposal["circle"],
-        "agencies": sorted(proposal["agencies"]),
-    }
-    return Change("question", "asked", id, 1, agency, state, str(proposal["circle"]))
-
-
-def answer_id(question: str) -> str:
-    return derived_id("answer", question)
-
-
-def answered(
-    proposal: Mapping[str, Any],
-    question: Mapping[str, Any],
-    post: Mapping[str, Any],
-    *,
-    version: int,
-    actor: str,
-    now: datetime,
-) -> Change:
-    """The lead's answer, its own aggregate; answering again replaces the words."""
-    faults: list[Fault] = []
-    text = free_text(post.get("answer"), "answer", faults, needed=True)
-    if faults:
-        raise Invalid(faults)
-    lead = str(proposal["lead"])
-    state: State = {
-        "id": answer_id(str(question["id"])),
-        "agency": lead,
-        "proposal": proposal["id"],
-        "pilot": proposal["pilot"],
-        "question": question["id"],
-        "answer": text,
-        "answered_at": rfc3339(now),
-        "by": actor,
-        "circle": proposal["circle"],
-        "agencies": sorted({*proposal["agencies"], str(question["agency"])}),
-    }
-    return Change("answer", "given", state["id"], version + 1, lead, state, str(proposal["circle"]))
-
-
-def suspension_id(testbed: str, agency: str) -> str:
-    return derived_id("suspension", testbed, agency)
-
-
-def suspended(
-    testbed: Mapping[str, Any],
-    agency: str,
-    post: Mapping[str, Any],
-    *,
-    version: int,
-    actor: str,
-    role: str,
-    now: datetime,
-) -> Change:
-    """A member stops its part at once; why is for the circle, that it did is for everybody."""
-    faults: list[Fault] = []
-    text = free_text(post.get("reason"), "reason", faults, needed=True)
-    if faults:
-        raise Invalid(faults)
-    if agency not in testbed["agencies"]:
-        raise Forbidden(f"{agency} is not a member of this testbed.")
-    state: State = {
-        "id": suspension_id(str(testbed["id"]), agency),
-        "agency": agency,
-        "testbed": testbed["id"],
-        "pilots": list(testbed["pilots"]),
-        "status": "suspended",
-        "reason": text,
-        "since": rfc3339(now),
-        "by": actor,
-        "role": role,
-        "circle": testbed["circle"],
-        "agencies": sorted(testbed["agencies"]),
-    }
-    return Change("suspension", "declared", state["id"], version + 1, agency, state, str(testbed["circle"]))
-
-
-def resumed(suspension: Mapping[str, Any], *, version: int, actor: str, role: str, now: datetime) -> Change:
-    state = mesh_copy(suspension, ("reason",)) | {
-        "status": "lifted",
-        "lifted_at": rfc3339(now),
-        "by": actor,
-        "role": role,
-    }
-    return Change("suspension", "lifted", str(suspension["id"]), version + 1, str(suspension["agency"]), state)
-
-
-def free_text(value: Any, at: str, faults: list[Fault], *, needed: bool = False) -> dict[str, str] | None:
-    """Words as `{"en": "…"}`; a plain string is taken as English. Personal data is refused before it leaves."""
-    told = {"en": value} if isinstance(value, str) else value
-    if told is None or told == {}:
-        told = None
-    elif not isinstance(told, dict) or not all(
-        isinstance(language, str) and isinstance(text, str) for language, text in told.items()
-    ):
-        faults.append(Fault(at, "type", 'expected a text, or {"en": "…"}'))
-        return None
-    if told is not None:
-        told = {language: text.strip() for language, text in told.items() if text.strip()}
-    if not told:
-        if needed:
-            faults.append(Fault(at, "missing", "expected words"))
-        return None
-    for language, text in told.items():
-        if language not in LANGUAGES:
-            faults.append(Fault(f"{at}.{language}", "unknown", f"expected one of {', '.join(LANGUAGES)}"))
-        if len(text) > LONGEST:
-            faults.append(Fault(f"{at}.{language}", "too-long", f"{len(text)} characters; at most {LONGEST}"))
-        if _PERSONAL.search(text):
-            detail = "A telephone number, an e-mail address or a document number was found: take it out."
-            faults.append(Fault(f"{at}.{language}", "personal-data", detail))
-    return told
-
-
-def _check_hash(post: Mapping[str, Any], faults: list[Fault]) -> None:
+def check_hash(post: Mapping[str, Any], faults: list[Fault]) -> None:
     if not isinstance(post.get("proposal_hash"), str) or not post["proposal_hash"]:
         faults.append(Fault("proposal_hash", "missing", "send the `hash` of the proposal you read"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.matching.domain import responding
+from services.matching.domain import in_circle, responding
 from services.matching.domain.change import Change
 from services.matching.domain.standing import Answer, standings_of
 from shared.problems import Conflict, Forbidden, Invalid
@@ -133,8 +133,8 @@ def test_the_lead_says_yes_or_takes_it_back_and_does_not_decline_itself() -> Non
 
 def test_a_suspension_tells_the_circle_why_and_everybody_that() -> None:
     testbed = {"id": "t1", "agencies": ["wfp", "fao"], "pilots": ["p"], "circle": proposal()["circle"]}
-    change = responding.suspended(testbed, "fao", {"reason": "Flood"}, version=0, actor="a", role="officer", now=NOW)
+    change = in_circle.suspended(testbed, "fao", {"reason": "Flood"}, version=0, actor="a", role="officer", now=NOW)
     assert change.audience == testbed["circle"]
     assert "reason" not in responding.mesh_copy(change.state, ("reason",))
     with pytest.raises(Forbidden):
-        responding.suspended(testbed, "who", {"reason": "x"}, version=0, actor="a", role="officer", now=NOW)
+        in_circle.suspended(testbed, "who", {"reason": "x"}, version=0, actor="a", role="officer", now=NOW)
