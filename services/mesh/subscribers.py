@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from faststream.nats import NatsBroker, NatsMessage
 
-from shared.bus.news import ledgers_in
+from shared.bus.news import leave_undecoded, ledgers_in
 from shared.bus.subjects import NUDGE
 
 from .relay import Relay
@@ -15,6 +15,7 @@ from .relay import Relay
 def subscribe_to_nudges(broker: NatsBroker, relay: Callable[[], Relay | None]) -> None:
     @broker.subscriber(
         f"{NUDGE}.>",
+        decoder=leave_undecoded,
         title="nudges",
         description="A list of ledgers that have news. Carries no state; may be lost.",
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
+from faststream.message import StreamMessage
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
@@ -95,6 +96,7 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
             stream=JStream(stream, declare=False),
             pull_sub=PullSub(batch_size=BATCH, timeout=GATHER_SECONDS, batch=True),
             ack_policy=AckPolicy.NACK_ON_ERROR,
+            decoder=leave_undecoded,
             title=f"{stream}:{service}",
             description=f"News of facts in stream {stream}: headers name ledger, epoch, sequence and hash.",
         )
@@ -113,11 +115,17 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
 
     @broker.subscriber(
         f"{NUDGE}.>",
+        decoder=leave_undecoded,
         title=f"nudges:{service}",
         description="A list of ledgers that have news. Carries no state; may be lost.",
     )
     async def nudged(message: NatsMessage) -> None:
         news().hear(ledgers_in(message.body))
+
+
+async def leave_undecoded(message: StreamMessage[Any]) -> bytes:
+    """Bodies are not read here: one that cannot be read would come again for ever, with all that came beside it."""
+    return message.body if isinstance(message.body, bytes) else b""
 
 
 def ledgers_in(nudge: bytes) -> list[str]:
