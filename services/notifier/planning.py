@@ -31,6 +31,7 @@ QUIET = timedelta(seconds=30)
 LONGEST = timedelta(minutes=10)
 """A digest is closed when nothing late came for QUIET, or its first event came LONGEST ago."""
 COMPILE_EVERY_SECONDS = 2.0
+NOBODY_SECONDS = 0.5
 LARGEST_DIGEST = 20_000
 
 
@@ -59,23 +60,29 @@ class Planner:
         self._position: int | None = None
         self._written = 0
         self._compiled_at = 0.0
+        self._nobody_at = float("-inf")
 
     def step(self) -> bool:
         """Plans one page. True if there is more."""
         if self._position is None:
             self._position = self._written = self._read_position()
         head = self._tail.last  # read before the subscriptions: whoever subscribes later begins after it
-        count = self._plan_upto(head) if head > self._position else 0
+        count = self._plan_upto(head) if head > self._position and not self._may_wait() else 0
         if time.monotonic() - self._compiled_at > COMPILE_EVERY_SECONDS:
             count += self._compile_digests()
             self._compiled_at = time.monotonic()
         if count:
             self._planned()
-        return self._position < head
+        return self._position < head and not self._may_wait()
+
+    def _may_wait(self) -> bool:
+        """Nobody had subscribed a moment ago: no need to ask after every single event."""
+        return time.monotonic() - self._nobody_at < NOBODY_SECONDS
 
     def _plan_upto(self, head: int) -> int:
         assert self._position is not None
         living = self._subscriptions.living()
+        self._nobody_at = float("-inf") if living else time.monotonic()
         entries: list[Entry] = []
         if living:
             entries, head = self._journal.page(self._position, PAGE, upto=head)
