@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from deploy.cli.speaking import Unreachable
+from deploy.cli.speaking import Refused, Unreachable
 from deploy.demo.loading import PATIENCE_SECONDS, Loader
 from deploy.demo.portfolio import Record
 
@@ -17,6 +16,9 @@ WAITING = ("open", "forming")
 """Where in its life a pilot is proposed for."""
 STANDING = ("open", "formed", "no_partner")
 """Proposals that stand; others were superseded or closed."""
+
+CHANGED = 409
+"""The status of an answer to a proposal that is not what it was."""
 
 Proposals = Mapping[str, Record]
 
@@ -64,28 +66,37 @@ def answer(loader: Loader, advance: Callable[[], None]) -> list[str]:
         for one in answers:
             name = f"{pilot}/{one['agency']}"
             if loader.notes.id_of("answer", name) is None:
-                told = _say(loader, pilot, one)
-                if told is not None:
-                    loader.notes.note("answer", name, str(told["id"]))
+                _say(loader, pilot, one)
+                loader.notes.note("answer", name, str(one["decision"]))
             advance()
     loader.notes.save()
     return [pilot for pilot, answers in said.items() if _all_in(loader, pilot, answers)]
 
 
-def _say(loader: Loader, pilot: str, one: Record) -> Any:
-    proposal = standing_proposals(loader).get(loader.notes.ids("pilot")[pilot])
-    if proposal is None or proposal["status"] != "open" or not _is_asked(proposal, one["agency"]):
-        return None
-    body = {name: value for name, value in one.items() if name != "pilot"}
-    return loader.acting(one["agency"], "approver").post(
-        f"/matching/v1/proposals/{proposal['id']}/responses",
-        {**body, "proposal_hash": proposal["hash"]},
-        key=f"sample/answer/{pilot}/{one['agency']}",
-    )
+def _say(loader: Loader, pilot: str, one: Record) -> None:
+    """Says it, again where the proposal was replaced in the moment of answering: an answer is bound to what it saw."""
+    deadline, refused_before = time.monotonic() + PATIENCE_SECONDS, ""
+    while time.monotonic() < deadline:
+        proposal = standing_proposals(loader).get(loader.notes.ids("pilot")[pilot])
+        if proposal is None or proposal["status"] != "open" or not _is_awaited(proposal, one["agency"]):
+            return
+        body = {name: value for name, value in one.items() if name != "pilot"}
+        try:
+            loader.acting(one["agency"], "approver").post(
+                f"/matching/v1/proposals/{proposal['id']}/responses",
+                {**body, "proposal_hash": proposal["hash"]},
+                key=f"sample/answer/{pilot}/{one['agency']}/{proposal['hash']}",
+            )
+        except Refused as refused:
+            if refused.problem.status != CHANGED or proposal["hash"] == refused_before:
+                raise
+            refused_before = proposal["hash"]
+        loader.wait_until_level("matching")
+    raise Unreachable(f"The answer of {one['agency']} on {pilot} is not taken: its proposal keeps changing.")
 
 
-def _is_asked(proposal: Record, agency: str) -> bool:
-    return any(member["agency"] == agency for member in proposal["team"])
+def _is_awaited(proposal: Record, agency: str) -> bool:
+    return any(member["agency"] == agency and not member["response"] for member in proposal["team"])
 
 
 def _all_in(loader: Loader, pilot: str, answers: list[Record]) -> bool:
