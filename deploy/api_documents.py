@@ -64,7 +64,8 @@ def documents(factories: Mapping[str, Factory]) -> Iterator[tuple[str, str]]:
             if openapi.get("paths"):
                 yield f"openapi/{name}.json", text(openapi)
             if hasattr(app.state, "broker"):
-                yield f"asyncapi/{name}.json", text(asyncio.run(get(app, "/asyncapi.json")))
+                # FastStream keeps subscribers in a set: their order is another in every process
+                yield f"asyncapi/{name}.json", text(asyncio.run(get(app, "/asyncapi.json")), sort_keys=True)
 
 
 async def get(app: FastAPI, path: str) -> dict[str, Any]:
@@ -94,8 +95,8 @@ def defaults(home: Path) -> Settings:
     return Settings(home=home, mongodb_uri="mongodb://localhost:27017", nats_url="nats://localhost:4222")
 
 
-def text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def text(document: Mapping[str, Any], *, sort_keys: bool = False) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=sort_keys) + "\n"
 
 
 def differing(found: Mapping[str, str], docs: Path) -> dict[str, str]:
