@@ -209,3 +209,10 @@ def test_it_stops_cleanly_and_a_second_run_goes_on_without_doubling(demo: Demo, 
         assert not set(re.findall(r"/sign-in\?code=(\S+)", again.words)) & set(links)
     finally:
         assert again.stop() == 0
+
+
+def test_ctrl_c_while_the_sample_is_loaded_ends_it_quietly(tmp_path: Path) -> None:
+    run = Demo(tmp_path / "home").until_said("agencies registered")
+    assert run.stop() == 0
+    assert "The node stopped before the sample was loaded." in run.words
+    assert "Traceback" not in run.words
