@@ -1,6 +1,6 @@
 """Starts whole nodes that die at a step: `python -m tests.faults.crashing_node SERVICE …`.
 
-Each line `NUMBER CALL` on its input starts one: NUMBER is the step's place in STEPS, with 0 for CALL it lives on. It
+Each line `NUMBER CALL` on its input starts one: NUMBER is the step's place in ALL, with 0 for CALL it lives on. It
 tells the process ids and ends on its output. Everything is imported once, here; each node is a process of its own,
 forked before there is any thread, connection or file, which saves most of the seconds that a start takes.
 """
@@ -17,7 +17,7 @@ import shared.ledger.identity
 from deploy.node.launcher import run_node
 from deploy.node.loading import Factory, load_service
 from shared.settings import Settings
-from tests.faults.steps import STEPS, crash_at
+from tests.faults.steps import ALL, crash_at
 
 IMPORTED = (deploy.node.composition, deploy.node.web, shared.ledger.identity)
 """What a node imports while its servers start."""
@@ -30,7 +30,7 @@ def say(*words: object) -> None:
 
 def run(services: dict[str, Factory], number: int, call: int) -> None:
     if call:
-        crash_at(STEPS[number], call)
+        crash_at(ALL[number], call)
     run_node(Settings(), load=lambda: services, on_ready=lambda _: say(READY))
 
 

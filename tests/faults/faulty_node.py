@@ -13,7 +13,7 @@ from typing import Any
 from deploy.node.home import read_note
 from shared.settings import Settings
 from tests.faults.crashing_node import BEGUN, ENDED, READY
-from tests.faults.steps import CRASHED, STEPS, Step
+from tests.faults.steps import ALL, CRASHED, Step
 from tests.service.running import PATIENCE_SECONDS, RunningNode, until
 
 
@@ -65,7 +65,7 @@ class FaultyNode(RunningNode):
         assert self._pid is None, "one node at a time"
         assert self._starter.stdin is not None
         self.words.clear()
-        self._starter.stdin.write(f"{0 if step is None else STEPS.index(step)} {call}\n")
+        self._starter.stdin.write(f"{0 if step is None else ALL.index(step)} {call}\n")
         until(lambda: self._word(BEGUN) or self._starter.poll() is not None, "the node is started")
         assert self._starter.poll() is None, self.told()
         self._pid = int(self._word(BEGUN) or 0)

@@ -46,6 +46,7 @@ STORE, APPEND = "shared.ledger.store:LedgerStore", "shared.ledger.appender:Appen
 FOLLOWER, ROWS = "shared.ledger.follower:Follower", "shared.ledger.documents:Rows"
 WORK, RELAY = "shared.ledger.work:Work", "services.mesh.relay:Relay"
 LEDGER, JOURNAL = "shared.ledger.ledger:Ledger", "services.notifier.journal:Journal"
+ACTORS, COLLECTION = "shared.access.actors:Actors", "pymongo.collection:Collection"
 
 STEPS = (
     # the command
@@ -77,6 +78,20 @@ STEPS = (
     Step("half of a batch in the journal", JOURNAL, "_insert", "half", service="notifier", most=2),
     Step("in the journal, not learned", JOURNAL, "append", "after", service="notifier"),
 )
+
+REBUILDING = (
+    Step("rebuilt, nothing swapped", ROWS, "take_the_place_of", "before", most=1),
+    Step("some of the rebuilt rows swapped in", COLLECTION, "rename", "after", most=2),
+    Step("rebuilt rows swapped in, cursors as before", ROWS, "take_the_place_of", "after", most=1),
+)
+"""Come to only while somebody has a service rebuilt."""
+
+FIRST_START = (
+    Step("before the operator is made", ACTORS, "add", "before", service="mesh", most=1),
+    Step("after the operator is made", ACTORS, "add", "after", service="mesh", most=1),
+)
+
+ALL = (*STEPS, *REBUILDING, *FIRST_START)
 
 
 def crash_at(step: Step, call: int) -> None:

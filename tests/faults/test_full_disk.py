@@ -59,9 +59,8 @@ class Ballast:
         self._file.unlink()
 
 
-def test_a_full_disk_refuses_loses_nothing_and_is_over_when_there_is_room(small_disk: Path, long_form: bool) -> None:
-    if not long_form:
-        pytest.skip("the long form: make faults")
+@pytest.mark.usefixtures("only_in_the_long_form")
+def test_a_full_disk_refuses_loses_nothing_and_is_over_when_there_is_room(small_disk: Path) -> None:
     ballast = Ballast(small_disk)
     with FaultyNode(small_disk / "home", PILOTMESH_LEASE_SECONDS="1") as node:
         node.start()

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.faulty_node import FaultyNode
 from tests.faults.listener import Listener
 from tests.faults.officers import Office
-from tests.faults.proofs import prove
-from tests.faults.steps import STEPS, Step
+from tests.faults.proofs import prove, rebuild
+from tests.faults.steps import FIRST_START, REBUILDING, STEPS, Step
 
 pytestmark = pytest.mark.faults
 
@@ -59,6 +60,10 @@ def crash_at_each(node: FaultyNode, steps: Sequence[Step], chance: random.Random
     node.kill()
     for step in steps:
         node.begin(step, chance.randint(1, step.most))
+        if step in REBUILDING:
+            node.wait_ready()
+            with pytest.raises(httpx.TransportError):
+                rebuild(node, step.service)
         node.wait_for_crash(step)
     node.start()
 
@@ -73,14 +78,11 @@ def test_a_kill_of_each_kind_and_crashes_at_some_steps_lose_nothing(tmp_path: Pa
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("only_in_the_long_form")
 @pytest.mark.parametrize("seed", SEEDS)
-def test_crashes_at_every_step_lose_nothing(
-    tmp_path: Path, seed: int, long_form: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    if not long_form:
-        pytest.skip("the long form: make faults")
+def test_crashes_at_every_step_lose_nothing(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(seed)
-    steps = chance.sample(STEPS, len(STEPS))
+    steps = chance.sample((*STEPS, *REBUILDING), len(STEPS) + len(REBUILDING))
     with at_work(tmp_path, seed) as (node, office, listener):
         for part in (steps[start : start + 8] for start in range(0, len(steps), 8)):
             office.resume()
@@ -94,3 +96,14 @@ def test_crashes_at_every_step_lose_nothing(
                 f"\nseed {seed}: {office.count} commands acknowledged, {office.retries} repeated after a fault, "
                 f"{node.kills} kills, {listener.cuts} cuts of the event stream, lost 0"
             )
+
+
+@pytest.mark.usefixtures("only_in_the_long_form")
+@pytest.mark.parametrize("step", FIRST_START, ids=lambda step: step.name)
+def test_a_first_start_that_ends_early_leaves_an_operator_who_can_act(tmp_path: Path, step: Step) -> None:
+    with FaultyNode(tmp_path, "mesh") as node:
+        node.begin(step, 1)
+        node.wait_for_crash(step)
+        node.start()
+        with node.client(node.host("wfp")) as client:
+            assert client.get("/mesh/v1/me").json()["agency"] == "wfp"
