@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from shared.access.actors import NODE, Actor, Actors
+from shared.access.actors import NODE, Actor, Actors, new_token
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
 from shared.ledger.drafts import Author, Draft
@@ -80,14 +80,30 @@ class Hosting:
         }
 
     def ensure_operator(self) -> Actor:
-        """The node's operator; at the first start one is made and its token put into <home>/tokens.json."""
+        """The node's operator; at the first start one is made and its token put into <home>/tokens.json.
+
+        The token is on disk before it is good for anything: a crash in between leaves one that the next start makes
+        good, not an operator whose token nobody knows.
+        """
         known = [actor for actor in self._actors.of_agency(NODE) if actor.has("admin")]
         if known:
             return known[0]
-        actor, token = self._actors.add(NODE, ["admin"], name="operator")
         path = self._home / "tokens.json"
+        token = new_token()
         try:
             write_secret(path, json.dumps({NODE: {"admin": token}}, indent=2) + "\n")
         except FileExistsError:
-            log.warning("%s is there already; the operator's token was not written into it", path)
+            held = _operators_token(path)
+            if held is None:
+                log.warning("%s is there already; the operator's token was not written into it", path)
+            token = held or token
+        actor, _ = self._actors.add(NODE, ["admin"], name="operator", token=token)
         return actor
+
+
+def _operators_token(path: Path) -> str | None:
+    try:
+        held = json.loads(path.read_text())[NODE]["admin"]
+    except (ValueError, KeyError, TypeError):  # somebody else's words: the node starts all the same
+        return None
+    return held if isinstance(held, str) and held else None

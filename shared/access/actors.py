@@ -69,6 +69,10 @@ def require(actor: Actor, agency: str, *roles: str) -> Author:
     return actor.acting_as(*roles)
 
 
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
 def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -100,12 +104,13 @@ class Actors:
         languages: Iterable[str] = ("en",),
         name: str | None = None,
         actor_id: str | None = None,
+        token: str | None = None,
     ) -> tuple[Actor, str]:
-        """A new actor and its token, which is shown once."""
+        """A new actor and its token, which is shown once. `token`: one that was made and kept before."""
         actor = Actor(
             actor_id or new_id(), agency, frozenset(roles), office, tuple(countries), tuple(languages) or ("en",), name
         )
-        token = secrets.token_urlsafe(32)
+        token = token or new_token()
         self._actors.insert_one(
             {
                 "_id": actor.id,
