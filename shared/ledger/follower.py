@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from pymongo import WriteConcern
+from pymongo import UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from shared.facts.fact import Fact, Unreadable
 from shared.facts.names import LedgerName, ledger_name
@@ -26,8 +26,16 @@ from shared.ledger.store import JOURNALED, Document, LedgerStore
 log = logging.getLogger(__name__)
 
 BATCH = 512
+DUPLICATE_KEY = 11000
 FULL_LOOK_SECONDS = 30.0
 """However busy, all ledgers are looked at this often: news may be lost."""
+REST_SECONDS = (0.02, 0.1)
+"""Under load a follower rests between two batches for as long as the last one took, within these bounds: news then
+comes in fewer, larger batches, and whoever waits for an answer is served first."""
+LOAD_BATCHES = 3
+"""Load is so many batches one upon the other; before that, news is taken at once."""
+SOON_SECONDS = 0.1
+"""How soon after its last batch a follower looks whether anything came that no news told of."""
 FOLD_VERSION = "@fold"
 
 
@@ -67,19 +75,22 @@ class Follower:
         self.name = name
         self._store = store
         self._cursors = cursors.with_options(write_concern=JOURNALED)
-        self._quick = cursors.with_options(write_concern=WriteConcern(w=1))
         self._lease = lease
         self._fold = fold
         self._poll = poll
         self._after_batch = after_batch
         self._news = threading.Event()
-        self._hints: set[str] = set()
+        self._hints: dict[str, float] = {}
+        self._level_at: dict[str, float] = {}
+        """When a ledger was last found to hold nothing more: news that is older has been folded."""
         self._lock = threading.Lock()
         self._working = threading.Lock()
         self._positions: dict[str, Head] = {}
         self._loaded_for = 0
         self._scanned_at = -FULL_LOOK_SECONDS
         self._busy = False
+        self._rest_until = 0.0
+        self._in_a_row = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"follower-{name}", daemon=True)
         self.caught_up = threading.Event()
@@ -107,12 +118,15 @@ class Follower:
 
     def nudge(self, ledgers: Iterable[str]) -> None:
         """There is news in these ledgers."""
+        now = time.monotonic()
         with self._lock:
-            self._hints.update(ledgers)
+            self._hints.update(dict.fromkeys(ledgers, now))
         self._news.set()
 
     def follow_now(self, ledgers: Iterable[str]) -> bool:
         """Folds what there is of these ledgers and returns when it is done; False if another replica follows."""
+        now = time.monotonic()
+        self._rest()
         with self._working:
             if not self._lease.is_held and not self._lease.try_hold():
                 return False
@@ -120,7 +134,7 @@ class Follower:
                 self._news.set()
                 return False  # the thread settles in first, then this news is taken again
             self._busy = True
-            self._follow(set(ledgers))
+            self._follow(dict.fromkeys(ledgers, now))
         if self._after_batch is not None:
             self._after_batch()
         return True
@@ -162,6 +176,7 @@ class Follower:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._rest()
                 if self._lease.is_fresh or self._lease.try_hold():
                     self._step()
                 else:
@@ -182,8 +197,20 @@ class Follower:
                 log.exception("%s: fold failed", self.name)
                 self._loaded_for = 0
                 self._stopping.wait(1.0)
-            self._news.wait(min(self._poll, self._lease.renewal_seconds))
+            self._news.wait(SOON_SECONDS if self._busy else min(self._poll, self._lease.renewal_seconds))
             self._news.clear()
+
+    def _rest(self) -> None:
+        rest = self._rest_until - time.monotonic()
+        if rest > 0:
+            self._stopping.wait(rest)
+
+    def _rest_after(self, began: float) -> None:
+        least, most = REST_SECONDS
+        ended = time.monotonic()
+        self._in_a_row = self._in_a_row + 1 if began - self._rest_until < least else 0
+        rest = min(max(ended - began, least), most) if self._in_a_row >= LOAD_BATCHES else 0.0
+        self._rest_until = ended + rest
 
     def _step(self) -> None:
         with self._working:
@@ -192,17 +219,18 @@ class Follower:
                 self._load()
                 self._refold_if_newer()
                 self._scanned_at = -FULL_LOOK_SECONDS
+            now = time.monotonic()
             with self._lock:
-                hints, self._hints = self._hints, set()
-            if not (hints or self._busy):  # a quiet moment: is there anything that no news told us of?
-                hints.update(self._behind(self._store.tails()))
-            full_look = time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS
-            if full_look:
-                hints.update(self._store.ledgers())
-                self._scanned_at = time.monotonic()
-            self._busy = False
-            self._follow(hints)
-            self._say_what_is_missing(hints if full_look else self._behind(self._store.tails()) & hints)
+                hints, self._hints = self._hints, {}
+            unheard: set[str] = set()
+            if not hints:  # a quiet moment: is there anything that no news told us of?
+                unheard = self._behind(self._store.tails())
+            if now - self._scanned_at > FULL_LOOK_SECONDS:
+                unheard.update(self._store.ledgers())
+                self._scanned_at = now
+            self._busy = bool(hints)
+            self._follow({**hints, **dict.fromkeys(unheard, now)})
+            self._say_what_is_missing(unheard)
             self.caught_up.set()
         if self._after_batch is not None:
             self._after_batch()
@@ -234,7 +262,7 @@ class Follower:
 
     def _load(self) -> None:
         fencing = self._lease.fencing
-        self._positions = {}
+        self._positions, self._level_at = {}, {}
         for found in self._cursors.find({}):
             if found["_id"] != FOLD_VERSION:
                 self._positions[found["_id"]] = Head(found["epoch"], found["sequence"], found["hash"])
@@ -253,8 +281,7 @@ class Follower:
     def _refold(self) -> dict[str, Head]:
         """Folds from the first facts on, and puts every cursor where that ended."""
         done = self._fold.rebuild(self._everything())
-        for ledger in self._positions.keys() | done.keys():
-            self._move(ledger, done.get(ledger, Head()))
+        self._move({ledger: done.get(ledger, Head()) for ledger in self._positions.keys() | done.keys()})
         self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
         return done
 
@@ -277,32 +304,40 @@ class Follower:
         if not self._lease.try_hold() or self._lease.fencing != fencing:
             raise LostLease(f"{self.name}: the lease went to another replica during the rebuild")
 
-    def _follow(self, ledgers: set[str]) -> None:
+    def _follow(self, hints: Mapping[str, float]) -> None:
         """Folds across ledgers in batches, so that many quiet ledgers cost no more than one busy one."""
-        pending = sorted(ledger for ledger in ledgers if self._wants(ledger))
+        heard = (ledger for ledger, told_at in hints.items() if self._level_at.get(ledger, 0.0) <= told_at)
+        pending = sorted(ledger for ledger in heard if self._wants(ledger))
         while pending and not self._stopping.is_set():
+            began = time.monotonic()
             batch: list[Fact] = []
             heads: dict[str, Head] = {}
-            unfinished = []
+            unfinished: list[str] = []
+            level: dict[str, float] = {}
             for ledger in pending:
-                if len(batch) >= BATCH:
+                room = BATCH - len(batch)
+                if room <= 0:
                     unfinished.append(ledger)
                     continue
-                at = self._positions.get(ledger, Head())
-                facts = self._contiguous(ledger, at, self._store.after(ledger, at.position, BATCH - len(batch)))
+                at, now = self._positions.get(ledger, Head()), time.monotonic()
+                held = self._store.recent.after(ledger, at.position, room)
+                found = self._store.after(ledger, at.position, room) if held is None else list(held)
+                facts = self._contiguous(ledger, at, found)
                 if facts:
                     batch.extend(facts)
                     last = facts[-1]
                     heads[ledger] = Head(last.header.epoch, last.header.sequence, last.hash)
+                if facts and (held is None or len(held) == room):  # there may be more, in this epoch or the next
                     unfinished.append(ledger)
-            if not batch:
-                return
-            self._fold_all(batch)
-            done = [ledger for ledger in heads if ledger not in self._failing]
-            for number, ledger in enumerate(done, start=1):
-                self._move(ledger, heads[ledger], journaled=number == len(done))
-            if not self._lease.is_held and not self._lease.try_hold():
-                raise LostLease(f"{self.name}: the lease went to another replica")
+                else:
+                    level[ledger] = now
+            if batch:
+                self._fold_all(batch)
+                self._move({ledger: head for ledger, head in heads.items() if ledger not in self._failing})
+                if not self._lease.is_held and not self._lease.try_hold():
+                    raise LostLease(f"{self.name}: the lease went to another replica")
+                self._rest_after(began)
+            self._level_at.update((one, at) for one, at in level.items() if one not in self._failing)
             pending = [ledger for ledger in unfinished if ledger not in self._failing]
 
     def _fold_all(self, batch: list[Fact]) -> None:
@@ -340,12 +375,19 @@ class Follower:
         self.waiting.pop(ledger, None)
         return facts
 
-    def _move(self, ledger: str, head: Head, *, journaled: bool = True) -> None:
-        """Moves a cursor; the last of a batch is journaled, which puts all before it on disk as well."""
-        cursors = self._cursors if journaled else self._quick
-        place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash, "fencing": self._lease.fencing}
+    def _move(self, heads: Mapping[str, Head]) -> None:
+        """Moves cursors, journaled: which puts on disk all that the fold wrote before. Raises LostLease."""
+        if not heads:
+            return
+        fencing = self._lease.fencing
+        moves = []
+        for ledger, head in heads.items():
+            place = {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash, "fencing": fencing}
+            moves.append(UpdateOne({"_id": ledger, "fencing": {"$lte": fencing}}, {"$set": place}, upsert=True))
         try:
-            cursors.update_one({"_id": ledger, "fencing": {"$lte": self._lease.fencing}}, {"$set": place}, upsert=True)
-        except DuplicateKeyError as error:
-            raise LostLease(f"{self.name}: a later holder of the lease moved the cursor of {ledger}") from error
-        self._positions[ledger] = head
+            self._cursors.bulk_write(moves, ordered=False)
+        except BulkWriteError as error:
+            if any(problem["code"] == DUPLICATE_KEY for problem in error.details["writeErrors"]):
+                raise LostLease(f"{self.name}: a later holder of the lease moved the cursors") from error
+            raise
+        self._positions.update(heads)

@@ -20,13 +20,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import Binary
-from pymongo import ASCENDING, DESCENDING, MongoClient, WriteConcern
+from pymongo import ASCENDING, DESCENDING, MongoClient, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from shared.facts.fact import Fact
 from shared.facts.verify import REDACTED, REKEYED, REOPENED, Head
+from shared.ledger.recent import RecentFacts
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class LedgerStore:
         self._tails: Collection[Document] = db.get_collection("ledgers", write_concern=WriteConcern(w=1))
         self._listed: set[tuple[str, int]] = set()
         self._durable: dict[str, tuple[int, int]] = {}
+        self.recent = RecentFacts()
         self.ensure_indexes()
 
     def ensure_indexes(self) -> None:
@@ -161,6 +163,9 @@ class LedgerStore:
         A reader may see a write before it is on disk, and such a write may be rolled back. What is not known to
         be journaled is therefore followed by a journaled write of our own before it is handed out.
         """
+        held = self.recent.after(ledger, position, limit)
+        if held is not None:
+            return list(held)
         facts = self._after(ledger, position, limit)
         if facts:
             self._ensure_durable({ledger: (facts[-1][0], facts[-1][1])})
@@ -239,7 +244,11 @@ class LedgerStore:
         return None if found is None else fact_of(found)
 
     def hashes_present(self, hashes: Sequence[str]) -> set[str]:
-        return {found["_id"] for found in self.facts.find({"_id": {"$in": list(hashes)}}, {"_id": 1})}
+        held = self.recent.those_held(hashes)
+        asked = [one for one in hashes if one not in held]
+        if not asked:
+            return held
+        return held | {found["_id"] for found in self.facts.find({"_id": {"$in": asked}}, {"_id": 1})}
 
     def at(self, ledger: str, epoch: int, sequence: int) -> Fact | None:
         found = self.facts.find_one({"ledger": ledger, "epoch": epoch, "sequence": sequence})
@@ -266,9 +275,13 @@ class LedgerStore:
 
     def note_tails(self, facts: Sequence[Fact]) -> None:
         """These facts are committed: remembers how far their ledgers reach, without waiting for the disk."""
-        for ledger, position in furthest(facts).items():
+        places = furthest(facts)
+        for ledger, position in places.items():
             self.mark_durable(ledger, position)
-            self._tails.update_one({"_id": ledger}, {"$max": {"tail": number_of(position)}})
+        self.recent.put(facts)
+        tails = [UpdateOne({"_id": ledger}, {"$max": {"tail": number_of(at)}}) for ledger, at in places.items()]
+        if tails:
+            self._tails.bulk_write(tails, ordered=False)
 
     def rekeyings(self) -> list[Fact]:
         """Every fact that gives a ledger a new key, in the order of its ledger."""
@@ -295,6 +308,7 @@ class LedgerStore:
 
         Redactions, rekeyings and reopenings stay: without them what they explain could not be proven.
         """
+        self.recent.forget(ledger, epoch, sequence)
         place = {"ledger": ledger, "epoch": epoch, "sequence": sequence, "payload": {"$ne": None}}
         answer = self.facts.update_one(
             {**place, "type": {"$nin": [REDACTED, REKEYED, REOPENED]}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -45,11 +45,11 @@ class Paused(Follower):
         self.paused, self.go_on = threading.Event(), threading.Event()
         self.outcome: Exception | None = None
 
-    def _move(self, ledger: str, head: Head, *, journaled: bool = True) -> None:
+    def _move(self, heads: Mapping[str, Head]) -> None:
         self.paused.set()
         self.go_on.wait(30)
         try:
-            super()._move(ledger, head, journaled=journaled)
+            super()._move(heads)
         except LostLease as lost:
             self.outcome = lost
             raise
