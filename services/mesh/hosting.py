@@ -12,7 +12,7 @@ from shared.access.actors import NODE, Actor, Actors, new_token
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
 from shared.ledger.drafts import Author, Draft
-from shared.ledger.identity import Member, Roster
+from shared.ledger.identity import Member, Roster, members_of
 from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.ledger import Ledger
 from shared.problems import Stale
@@ -38,39 +38,19 @@ class Hosting:
     def host(self, agency: str, author: Author, node: str | None) -> dict[str, Any]:
         """Makes keys, records the roster with them, and an admin's token. Raises Conflict if hosted already.
 
-        Nothing is answered before the roster fact is committed; a crash before that leaves a key file that the
-        next call takes up, with a new recovery key, because the old one was never bound.
+        Nothing is answered before the roster fact is committed. Until it is answered, the recovery key lies beside the
+        signing key: whoever was not answered (a crash, a lost connection to the database) calls again and is.
         """
         with self._lock:
-            key = self._keyring.key(agency) if self._keyring.hosts(agency) else None
-            recovery = SigningKey.make()
-            for _ in range(ATTEMPTS):
-                newest = self._ledger.newest(ANCHOR, "roster", "mesh")
-                before = {} if newest is None else dict(newest.state or {})
-                key_public = key.public if key else b""
-                state = domain.with_member(before, Member(agency, key_public, recovery.public, node))
-                if key is None:
-                    key = self._keyring.make(agency)
-                    state = domain.with_member(before, Member(agency, key.public, recovery.public, node))
-                try:
-                    self._ledger.record(
-                        Draft(
-                            agency=ANCHOR,
-                            service="mesh",
-                            kind="roster",
-                            verb="issued",
-                            id="mesh",
-                            version=1 if newest is None else newest.header.version + 1,
-                            state=state,
-                            author=author,
-                        )
-                    )
-                except Stale:
-                    continue
-                break
-            else:
-                raise Stale("The roster changed on every attempt; try again.")
-        actor, token = self._actors.add(agency, ["admin"])
+            pending = self._keyring.folder / f"{agency}.recovery"
+            if not pending.exists():
+                domain.with_member(self._roster.state(), Member(agency, b"", b"", node))
+                write_secret(pending, SigningKey.make().secret().hex() + "\n")
+            recovery = SigningKey.from_bytes(bytes.fromhex(pending.read_text().strip()))
+            key = self._keyring.key(agency) if self._keyring.hosts(agency) else self._keyring.make(agency)
+            self._enter(Member(agency, key.public, recovery.public, node), author)
+            actor, token = self._actors.add(agency, ["admin"])
+            pending.unlink()
         return {
             "agency": agency,
             "public_key": key.public.hex(),
@@ -78,6 +58,31 @@ class Hosting:
             "recovery_key_notice": "Shown once. Keep it offline: it alone can replace a lost signing key.",
             "admin": {"actor": actor.id, "token": token},
         }
+
+    def _enter(self, member: Member, author: Author) -> None:
+        """Puts the member into the roster, unless it stands there with these keys. Raises Conflict, Stale."""
+        for _ in range(ATTEMPTS):
+            newest = self._ledger.newest(ANCHOR, "roster", "mesh")
+            before = {} if newest is None else dict(newest.state or {})
+            held = next((one for one in members_of(before) if one.agency == member.agency), None)
+            if held is not None and (held.public, held.recovery) == (member.public, member.recovery):
+                return
+            draft = Draft(
+                agency=ANCHOR,
+                service="mesh",
+                kind="roster",
+                verb="issued",
+                id="mesh",
+                version=1 if newest is None else newest.header.version + 1,
+                state=domain.with_member(before, member),
+                author=author,
+            )
+            try:
+                self._ledger.record(draft)
+            except Stale:
+                continue
+            return
+        raise Stale("The roster changed on every attempt; try again.")
 
     def ensure_operator(self) -> Actor:
         """The node's operator; at the first start one is made and its token put into <home>/tokens.json.

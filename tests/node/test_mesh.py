@@ -160,6 +160,21 @@ def test_an_agency_is_hosted_once_even_when_many_ask_at_once(node: RunningNode, 
     assert_proven(operator)
 
 
+def test_hosting_that_was_not_answered_is_finished_by_the_next_call(node: RunningNode, operator: httpx.Client) -> None:
+    """The roster was written, then the node was killed: the key that it binds was not shown to anybody yet."""
+    first = operator.post("/mesh/v1/agencies", json={"agency": "ilo"}).json()
+    assert not list(node.home.glob("keys/*.recovery"))
+    (node.home / "keys" / "ilo.recovery").write_text(first["recovery_key"] + "\n")
+    again = operator.post("/mesh/v1/agencies", json={"agency": "ilo"})
+    assert again.status_code == 201, again.text
+    for name in ("recovery_key", "public_key"):
+        assert again.json()[name] == first[name]
+    assert node.client(again.json()["admin"]["token"]).get("/mesh/v1/me").json()["agency"] == "ilo"
+    assert operator.post("/mesh/v1/agencies", json={"agency": "ilo"}).status_code == 409
+    listed = [one["agency"] for one in operator.get("/mesh/v1/agencies").json()["items"]]
+    assert listed.count("ilo") == 1
+
+
 def test_an_admin_adds_and_removes_actors_of_its_own_agency_alone(node: RunningNode, admin: httpx.Client) -> None:
     added = node.new_actor("wfp", ["officer"])
     theirs = node.client(added["token"])
