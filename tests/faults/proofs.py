@@ -54,6 +54,8 @@ class Evidence:
         database = self.database(service)
         found = {}
         for name in sorted(database.list_collection_names()):
+            if "__" in name:  # left by a rebuild that was cut off, and dropped by the next
+                continue
             rows = list(database[name].find({}))
             if name == "figures" or (rows and "tracks" in rows[0]):
                 found[name] = rows
