@@ -13,6 +13,8 @@ from typing import Any
 from services.metrics import documents, figures
 from services.metrics.observations import Accepted, Known, read_observations
 from shared.facts.fact import MAX_BYTES, Fact, to_bytes
+from shared.facts.names import MESH_AUDIENCE
+from shared.http.recording import audience_of
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import Command
@@ -36,15 +38,20 @@ class Uploaded:
 
 
 def check(rows: Sequence[Any], agency: str, today: Any) -> Accepted:
-    """Every row against the plans and pilots that this node knows. Raises Invalid with all faults of all rows."""
+    """Every row against the plans and pilots that the agency may see: a plan that it may not see is as good as none,
+    also in what a refusal says. Raises Invalid with all faults of all rows."""
     if not rows:
         raise Invalid([Fault("", "empty", "there is no observation in this upload")])
     if len(rows) > MOST_ROWS:
         raise Invalid([Fault("", "too-many", f"{len(rows)} rows; hand in at most {MOST_ROWS} at a time")])
     posted = [row for row in rows if isinstance(row, dict)]
     indicators = {str(row.get("indicator")) for row in posted}
-    plan_rows = documents.those("plan", indicators)
-    plans = {plan.id: plan for row in plan_rows.values() if (plan := figures.plan_of(row))}
+    plan_rows = [
+        row
+        for row in documents.those("plan", indicators).values()
+        if row.key[0] == agency or audience_of(row) == MESH_AUDIENCE
+    ]
+    plans = {plan.id: plan for row in plan_rows if (plan := figures.plan_of(row))}
     pilots = documents.those("pilot", {plan.pilot for plan in plans.values()})
     known = Known(
         plans=plans,

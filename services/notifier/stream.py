@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ class Streams:
         self._circles = circles
         self._whose = whose
         self.open_now = 0
+        self.open_by_agency: Counter[str] = Counter()
 
     async def frames(self, actor: Actor, token: str, filters: Filters, start: Start) -> AsyncIterator[bytes]:
         """Bytes of a `text/event-stream`, until the token is no longer good."""
         self.open_now += 1
+        self.open_by_agency[actor.agency] += 1
         try:
             yield self._greeting(start)
             with self._tail.listening() as heard:
@@ -61,6 +64,7 @@ class Streams:
                     yield chunk
         finally:
             self.open_now -= 1
+            self.open_by_agency[actor.agency] -= 1
 
     def _greeting(self, start: Start) -> bytes:
         """Says at once that the stream is open, and where: also who heard nothing yet can resume."""

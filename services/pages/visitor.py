@@ -134,7 +134,8 @@ class Visitor:
         url = self.request.url.remove_query_params("lang")
         if language:
             url = url.include_query_params(lang=language)
-        return f"{url.path}?{url.query}" if url.query else url.path
+        path = f"/{url.path.lstrip('/')}"  # two slashes in front would be read as another host
+        return f"{path}?{url.query}" if url.query else path
 
     def _keeping(self, answer: Response) -> Response:
         if self._keep_language:

@@ -24,7 +24,7 @@ from shared.telemetry import start_telemetry
 
 NAME = documents.NAME
 DESCRIPTION = "Who wants to do what, where and with what; and whether it is fit to start."
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mongoengine import BooleanField, DictField, ListField, StringField
 
 from services.registry import folds
+from shared.facts.names import MESH_AUDIENCE
+from shared.http.recording import audience_of
 from shared.ledger.documents import Columns, Rows, StateRow, rows_of
 from shared.ledger.rows import Row
 
@@ -26,6 +29,7 @@ def _meta(collection: str, *indexes: str) -> dict[str, Any]:
 
 class AgencyRow(StateRow):
     meta = _meta("agencies")
+    audience = StringField()
     title = DictField()
     kind = StringField()
     illustrative = BooleanField()
@@ -34,6 +38,7 @@ class AgencyRow(StateRow):
 
 class OfficeRow(StateRow):
     meta = _meta("offices", "countries")
+    audience = StringField()
     title = DictField()
     kind = StringField()
     countries = ListField(StringField())
@@ -43,6 +48,7 @@ class OfficeRow(StateRow):
 
 class PilotRow(StateRow):
     meta = _meta("pilots", "lead", "countries", "goals", "needs", "life")
+    audience = StringField()
     title = DictField()
     lead = StringField()
     countries = ListField(StringField())
@@ -59,6 +65,7 @@ class PilotRow(StateRow):
 
 class CapabilityRow(StateRow):
     meta = _meta("capabilities", "code", "delivers_to")
+    audience = StringField()
     title = DictField()
     code = StringField()
     layer = StringField()
@@ -70,6 +77,7 @@ class CapabilityRow(StateRow):
 
 class ScreeningRow(StateRow):
     meta = _meta("screenings", "pilot")
+    audience = StringField()
     pilot = StringField()
     result = StringField()
 
@@ -79,6 +87,7 @@ class TestbedRow(StateRow):
 
     __test__ = False
     meta = _meta("testbeds", "pilots")
+    audience = StringField()
     pilots = ListField(StringField())
     status = StringField()
 
@@ -92,13 +101,20 @@ DOCUMENTS: dict[str, type[StateRow]] = {
     "testbed": TestbedRow,
 }
 
+
+def _with_audience(project: Callable[[folds.State], dict[str, Any]]) -> Columns:
+    """A record's columns, and the audience of the ledger that it stands in: what may be listed to whom goes by that
+    and never by a field of the record, because a draft that is meant for the mesh is private until it opens."""
+    return lambda row: {**project(row.state), "audience": audience_of(row)}
+
+
 COLUMNS: dict[str, Columns] = {
-    "agency": lambda row: folds.agency_columns(row.state),
-    "office": lambda row: folds.office_columns(row.state),
-    "pilot": lambda row: folds.pilot_columns(row.state),
-    "capability": lambda row: folds.capability_columns(row.state),
-    "screening": lambda row: folds.screening_columns(row.state),
-    "testbed": lambda row: folds.testbed_columns(row.state),
+    "agency": _with_audience(folds.agency_columns),
+    "office": _with_audience(folds.office_columns),
+    "pilot": _with_audience(folds.pilot_columns),
+    "capability": _with_audience(folds.capability_columns),
+    "screening": _with_audience(folds.screening_columns),
+    "testbed": _with_audience(folds.testbed_columns),
 }
 
 
@@ -119,7 +135,7 @@ def page(
 
     `query` is a MongoDB filter over the kind's columns.
     """
-    visible: dict[str, Any] = {"live": True, "$or": [{"visibility": {"$ne": "private"}}, {"agency": reader}]}
+    visible: dict[str, Any] = {"live": True, "$or": [{"audience": MESH_AUDIENCE}, {"agency": reader}]}
     clauses = [visible, query]
     if after is not None:
         clauses.append({"id": {"$lt": after}})

@@ -23,6 +23,8 @@ router = APIRouter(tags=["events"])
 
 MOST_STREAMS = 2000
 """Open streams of one process."""
+MOST_STREAMS_OF_AN_AGENCY = 500
+"""Of those, what the actors of one agency may hold, so that none can shut the others out."""
 
 
 class EventStream(StreamingResponse):
@@ -77,6 +79,10 @@ async def stream(
     streams: Streams = request.app.state.streams
     if streams.open_now >= MOST_STREAMS:
         raise TooMany("Too many streams are open on this node; try again in a minute.", retry_after=60)
+    if streams.open_by_agency[caller.agency] >= MOST_STREAMS_OF_AN_AGENCY:
+        raise TooMany(
+            f"Your agency holds {MOST_STREAMS_OF_AN_AGENCY} streams open here; close some of them.", retry_after=60
+        )
     tail: Tail = request.app.state.tail
     journal: Journal = request.app.state.journal
     start = Start(tail.last if begin == "now" else 0)

@@ -16,9 +16,14 @@ RESOLVE_SECONDS = 5.0
 _NAT64 = ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
 _NOT_OFFERED = tuple(
-    ip_network(net) for net in ("64:ff9b:1::/48", "100.64.0.0/10", "192.88.99.0/24", "198.18.0.0/15", "2001::/23")
+    ip_network(net)
+    for net in (
+        *("64:ff9b:1::/48", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "2001::/23"),
+        *("3fff::/20", "fec0::/10"),
+    )
 )
-"""Local NAT64, carrier-grade NAT, 6to4 relays, benchmarking, protocol assignments (RFC 6890 and its updates)."""
+"""Local NAT64, carrier-grade NAT, IPv4 protocol assignments, 6to4 relays, benchmarking, IPv6 protocol assignments (RFC
+6890 and its updates), documentation (RFC 9637), site-local (RFC 3879: retired, and inside a site still)."""
 
 
 class Refused(Exception):  # noqa: N818 - what happened
