@@ -8,6 +8,7 @@ until it is reopened in the next epoch; other ledgers go on.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -17,8 +18,8 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from starlette.concurrency import run_in_threadpool
 
-from shared.bus.reading import Stored, read_stream
-from shared.bus.subjects import place_in, stream_of
+from shared.bus.reading import Stored, last_of_each, read_stream
+from shared.bus.subjects import TRACEPARENT, place_in, stream_of
 from shared.facts.fact import Fact, Unreadable, from_wire
 from shared.facts.keys import KeyBook, KeyRange
 from shared.facts.names import ANCHOR, ledger_name
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 128
 """Facts per insert when many are taken back."""
+FETCHED_AT_ONCE = 32
 Position = tuple[int, int]
 
 
@@ -88,7 +90,7 @@ class Recovery:
             if name.circle and name.service == service and name.agency in agencies:
                 names.add(ledger)
         for agency in agencies:  # circles that the store has forgotten altogether
-            async with aclosing(read_stream(self.connection, "CIRCLES", f"circle.*.{agency}.{service}.>")) as stored:
+            async with aclosing(last_of_each(self.connection, "CIRCLES", f"circle.*.{agency}.{service}.>")) as stored:
                 async for message in stored:
                     names.update(ledger for ledger, _ in _place(message))
         return sorted(names)
@@ -112,64 +114,77 @@ class Recovery:
         """How many facts were taken back, and what keeps the ledger from being level."""
         held, lost = await self._compare(ledger, here)
         book = await run_in_threadpool(self._book)
-        for position, messages in held.items():
+        for position, numbers in held.items():
             there = await run_in_threadpool(self.store.at, ledger, *position)
             if there is None and position[0] < here.epoch:
                 continue  # of a branch that reopening left behind
-            for message in messages:
-                fact = await self._fact(ledger, message, book)
-                if fact is not None:
-                    return 0, f"{fact.place} stands in the streams with hash {fact.hash}, and otherwise in the store"
-        head, taken, facts = here, 0, list[Fact]()
-        for position in sorted(lost):
-            if position > head.position:
-                following = [await self._fact(ledger, message, book) for message in reversed(lost[position])]
-                authentic = [fact for fact in following if fact is not None]
-                if not authentic:
-                    continue
+            for fact in await self._authentic(ledger, numbers, book):
+                return 0, f"{fact.place} stands in the streams with hash {fact.hash}, and otherwise in the store"
+        head, taken, positions = here, 0, sorted(lost)
+        for start in range(0, len(positions), AT_ONCE):
+            numbers = [number for position in positions[start : start + AT_ONCE] for number in lost[position]]
+            facts: dict[Position, Fact] = {}
+            for fact in await self._authentic(ledger, numbers, book):
+                other = facts.setdefault(fact.header.position, fact)
+                if other.hash != fact.hash:
+                    return taken, f"the streams hold two facts for {fact.place}: {other.hash} and {fact.hash}"
+                facts[fact.header.position] = fact  # the later copy: one that was forgotten comes after the first
+            following: list[Fact] = []
+            for position in sorted(facts):
                 try:
-                    head = check(authentic[0], mesh=self.identity.mesh, head=head, book=book)
+                    head = check(facts[position], mesh=self.identity.mesh, head=head, book=book)
                 except ChainTrouble as trouble:
-                    taken += await self._insert(facts)
-                    return taken, f"the streams hold facts up to {max(lost)}, but not all of them: {trouble.detail}"
-                facts.append(authentic[0])
-            if len(facts) >= AT_ONCE:
-                taken += await self._insert(facts)
-                facts = []
-        return taken + await self._insert(facts), None
+                    taken += await self._insert(following)
+                    return taken, f"the streams hold facts up to {positions[-1]}, but not all of them: {trouble.detail}"
+                following.append(facts[position])
+            taken += await self._insert(following)
+        return taken, None
 
-    async def _compare(
-        self, ledger: str, here: Head
-    ) -> tuple[dict[Position, list[Stored]], dict[Position, list[Stored]]]:
-        """Messages that name a place the store holds under another hash, and places that it does not hold."""
-        held: dict[Position, list[Stored]] = {}
-        lost: dict[Position, list[Stored]] = {}
+    async def _compare(self, ledger: str, here: Head) -> tuple[dict[Position, list[int]], dict[Position, list[int]]]:
+        """Places in the stream of what the store holds under another hash, and of what it does not hold."""
+        held: dict[Position, list[int]] = {}
+        lost: dict[Position, list[int]] = {}
         subject = ledger_name(ledger).root + ".>"
-        page: list[tuple[Head, Stored]] = []
+        page: list[tuple[Head, int]] = []
         async with aclosing(read_stream(self.connection, stream_of(ledger), subject)) as stored:
             async for message in stored:
                 for _, head in _place(message):
                     if head.position > here.position:
-                        lost.setdefault(head.position, []).append(message)
+                        lost.setdefault(head.position, []).append(message.number)
                     else:
-                        page.append((head, message))
+                        page.append((head, message.number))
                 if len(page) >= AT_ONCE:
                     await self._sort(page, held)
                     page = []
         await self._sort(page, held)
         return held, lost
 
-    async def _sort(self, page: Sequence[tuple[Head, Stored]], held: dict[Position, list[Stored]]) -> None:
+    async def _sort(self, page: Sequence[tuple[Head, int]], held: dict[Position, list[int]]) -> None:
         hashes = [head.hash for head, _ in page]
         known = await run_in_threadpool(self.store.hashes_present, hashes) if hashes else set()
-        for head, message in page:
+        for head, number in page:
             if head.hash not in known:
-                held.setdefault(head.position, []).append(message)
+                held.setdefault(head.position, []).append(number)
+
+    async def _authentic(self, ledger: str, numbers: Sequence[int], book: KeyBook) -> list[Fact]:
+        """The facts in these places of the stream that their agency signed, in the stream's order."""
+        js, facts = self.connection.jetstream(), []
+        for start in range(0, len(numbers), FETCHED_AT_ONCE):
+            wanted = (
+                js.get_msg(stream_of(ledger), seq=number, direct=True)
+                for number in numbers[start : start + FETCHED_AT_ONCE]
+            )
+            for message in await asyncio.gather(*wanted):
+                found = Stored(message.subject or "", message.seq or 0, message.headers or {}, message.data or b"")
+                fact = await self._fact(ledger, found, book)
+                if fact is not None:
+                    facts.append(fact)
+        return facts
 
     async def _fact(self, ledger: str, message: Stored, book: KeyBook) -> Fact | None:
         """The fact in a message, if its ledger's agency signed it; what anybody else put there is quarantined."""
         try:
-            fact = from_wire(message.data, message.headers.get("traceparent"))
+            fact = from_wire(message.data, message.headers.get(TRACEPARENT))
             if place_in(message.subject, message.headers) != (ledger, Head(*fact.header.position, fact.hash)):
                 raise Unreadable(f"{message.subject}: headers and fact do not agree")
             previous = Head(fact.header.epoch, fact.header.sequence - 1, fact.header.previous)
@@ -177,15 +192,12 @@ class Recovery:
         except ChainTrouble:
             return fact  # a reopening is judged by its real predecessor
         except (Trouble, Unreadable) as trouble:
-            code = trouble.code if isinstance(trouble, Trouble) else "unreadable"
-            kind = trouble.kind if isinstance(trouble, Trouble) else "not_authentic"
+            code, kind = (
+                (trouble.code, trouble.kind) if isinstance(trouble, Trouble) else ("unreadable", "not_authentic")
+            )
+            source, content = f"recovery {ledger}", message.data
             await run_in_threadpool(
-                self.quarantine.add,
-                source=f"recovery {ledger}",
-                kind=kind,
-                code=code,
-                detail=str(trouble),
-                content=message.data,
+                self.quarantine.add, source=source, kind=kind, code=code, detail=str(trouble), content=content
             )
             return None
         return fact

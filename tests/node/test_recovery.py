@@ -222,6 +222,26 @@ def test_a_gap_in_the_stream_freezes_rather_than_gives_sequences_twice(node: Led
     tell(node, story)
 
 
+def test_two_histories_in_the_streams_themselves_freeze(node: LedgerNode) -> None:
+    written(node, 1)
+    backup = Backup(node)
+    (first,) = written(node, 1)
+
+    async def story(bus: Bus) -> None:
+        await bus.published(LEDGER)
+        backup.put_back(node)
+        (second,) = await asyncio.to_thread(written, node, 1)
+        js = bus.mesh.jetstream()
+        await js.publish(subject_of(second), to_wire(second), headers=headers_of(second))
+        backup.put_back(node)
+        recovered = await bus.recover()
+        assert recovered.taken == 0
+        assert first.hash in recovered.frozen[LEDGER]
+        assert second.hash in recovered.frozen[LEDGER]
+
+    tell(node, story)
+
+
 def heads_of(node: LedgerNode) -> list[dict[str, Any]]:
     return signed_heads(node.store, node.keyring, node.identity.mesh)
 
