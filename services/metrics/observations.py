@@ -21,6 +21,9 @@ from shared.vocabulary.places import PLACES
 
 Basis = Literal["measured", "estimated", "reported", "modelled"]
 
+MOST_FAULTS = 200
+"""Faults said of one upload; a worse one is not worth reading to its end."""
+
 _ISO3 = re.compile(r"[A-Z]{3}")
 
 
@@ -129,7 +132,8 @@ class Accepted:
 
 
 def read_observations(rows: Sequence[object], known: Known) -> Accepted:
-    """Reads an upload. Either every row is good, or `Invalid` lists every fault of every row.
+    """Reads an upload. Either every row is good, or `Invalid` lists every fault of every row, up to `MOST_FAULTS`:
+    then it says from which row on nothing was looked at.
 
     Paths carry the row's number from 0, as in `[17].disaggregation.SEX`; empty lines of
     NDJSON are not counted.
@@ -143,6 +147,11 @@ def read_observations(rows: Sequence[object], known: Known) -> Accepted:
         result = read(Observation, row, path)
         faults += result.faults
         faults += _between_fields(result.values, known, path)
+        if len(faults) >= MOST_FAULTS:
+            if number + 1 < len(rows):
+                detail = f"rows from [{number + 1}] on were not looked at: mend these first"
+                faults.append(Fault(path, "more_rows", detail))
+            raise Invalid(sorted(set(faults), key=_row_order))
         if result.model is None:
             continue
         observations.append(result.model)

@@ -22,6 +22,9 @@ from shared.vocabulary.tables import LANGUAGES
 FIRST_DAY, LAST_DAY = date(1990, 1, 1), date(2100, 12, 31)
 """Days outside of these are slips of the pen: no pilot of the strategy reports about them."""
 
+LARGEST = 1e15
+"""Up to here every whole number is exact and sums of many stay finite; nothing that a pilot counts is larger."""
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -45,6 +48,8 @@ def _number(posted: object) -> object:
         raise PydanticCustomError("wrong_type", "a JSON number is needed, without quotes")
     if posted != posted or posted in (float("inf"), float("-inf")):  # noqa: PLR0124  # only NaN differs from itself
         raise PydanticCustomError("out_of_range", "a finite number is needed")
+    if abs(posted) > LARGEST:
+        raise PydanticCustomError("out_of_range", "at most 10^15 in size is taken: choose a larger unit")
     return posted
 
 

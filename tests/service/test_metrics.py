@@ -281,3 +281,18 @@ def test_an_agency_sets_its_own_threshold(node: RunningNode, elsewhere: httpx.Cl
         "progress is published",
     )
     assert [(one["period"]["start"], one["threshold"]) for one in published] == [("2025-10-01", 50)]
+
+
+def test_a_hopeless_upload_is_not_read_to_its_end(reporter: Reporter) -> None:
+    answer = reporter.hand_in([{"indicator": "x"}] * 20_000)
+    assert answer.status_code == 422
+    errors = answer.json()["errors"]
+    assert len(errors) < 300
+    assert "not looked at" in " ".join(error["detail"] for error in errors)
+
+
+def test_figures_stay_within_what_can_be_added_up(reporter: Reporter) -> None:
+    indicator = reporter.plan(measure="sum", unit="kg")
+    answer = reporter.hand_in([reporter.row(indicator, "huge", 1.7e308, Q3)])
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "[0].value"

@@ -101,7 +101,9 @@ def client() -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with httpx.Client(base_url=address, trust_env=False, timeout=30) as made:
+    # A refused body ends its connection while the client may still be writing: no test inherits another's.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=address, trust_env=False, timeout=30, limits=limits) as made:
         yield made
     server.should_exit = True
     thread.join(30)
