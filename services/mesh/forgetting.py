@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from shared.ledger.work import Work
 from shared.settings import Settings
@@ -24,7 +25,7 @@ class NotYetPublished(RuntimeError):  # noqa: N818 - why a redaction waits
 
 
 class Forgetting:
-    """Deletes redacted facts from the streams and puts their redacted copies there. Its step runs in a worker."""
+    """Puts redacted copies of redacted facts into the streams and deletes the others. Its step runs in a worker."""
 
     def __init__(
         self, settings: Settings, work: Work, loop: asyncio.AbstractEventLoop, relay: Callable[[], Relay | None]
@@ -52,5 +53,5 @@ class Forgetting:
         mine = relay.is_mine(ledger)
         if mine and await relay.position_in_stream(ledger) < place:
             raise NotYetPublished(f"{ledger} is not published up to {epoch}:{sequence}")
-        if await delete_from_streams(self._settings, ledger, *place) and mine:
-            await relay.fill(ledger, place)
+        redacted_copy = partial(relay.fill, ledger, place) if mine else None
+        await delete_from_streams(self._settings, ledger, *place, first=redacted_copy)
