@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from nats.js.errors import NotFoundError
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from deploy.nats.provision import PROVISIONER, connect
+from shared.bus.reading import Stored, read_stream
 from shared.bus.subjects import STREAMS, place_in
 from shared.facts.fact import Fact
 from shared.ledger.documents import row_of_raw
@@ -83,9 +83,14 @@ class Evidence:
             for task in self.database(service)[name].find(waiting)
         ]
 
+    def messages(self) -> list[Stored]:
+        """Everything that the streams hold."""
+        return asyncio.run(_messages(self.node.settings))
+
     def streamed(self) -> Counter[tuple[str, int, int]]:
         """How often the streams hold each place."""
-        return asyncio.run(_places(self.node.settings))
+        named = (place_in(message.subject, message.headers) for message in self.messages())
+        return Counter((ledger, head.epoch, head.sequence) for ledger, head in named)
 
     def is_level(self) -> bool:
         """Everything recorded is folded, followed up and published."""
@@ -100,24 +105,14 @@ class Evidence:
         return all(ledger["lag"] == 0 for ledger in ledgers)
 
 
-async def _places(settings: Settings) -> Counter[tuple[str, int, int]]:
-    places: Counter[tuple[str, int, int]] = Counter()
+async def _messages(settings: Settings) -> list[Stored]:
     connection = await connect(settings, PROVISIONER)
     try:
-        js = connection.jetstream()
-        for stream, subject in STREAMS.items():
-            position = 1
-            while True:
-                try:
-                    message = await js.get_msg(stream, seq=position, subject=subject, direct=True, next=True)
-                except NotFoundError:
-                    break
-                ledger, head = place_in(message.subject or "", message.headers)
-                places[ledger, head.epoch, head.sequence] += 1
-                position = (message.seq or position) + 1
+        return [
+            message for stream, subject in STREAMS.items() async for message in read_stream(connection, stream, subject)
+        ]
     finally:
         await connection.close()
-    return places
 
 
 @contextmanager

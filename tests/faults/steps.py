@@ -46,6 +46,7 @@ STORE, APPEND = "shared.ledger.store:LedgerStore", "shared.ledger.appender:Appen
 FOLLOWER, ROWS = "shared.ledger.follower:Follower", "shared.ledger.documents:Rows"
 WORK, RELAY = "shared.ledger.work:Work", "services.mesh.relay:Relay"
 LEDGER, JOURNAL = "shared.ledger.ledger:Ledger", "services.notifier.journal:Journal"
+KEYRING = "shared.ledger.keyring:Keyring"
 ACTORS, COLLECTION = "shared.access.actors:Actors", "pymongo.collection:Collection"
 
 STEPS = (
@@ -91,7 +92,22 @@ FIRST_START = (
     Step("after the operator is made", ACTORS, "add", "after", service="mesh", most=1),
 )
 
-ALL = (*STEPS, *REBUILDING, *FIRST_START)
+HOSTING = (
+    Step("key made, roster not written", KEYRING, "make", "after", service="mesh", most=1),
+    Step("roster written, no admin made", APPEND, "_acknowledge", "before", service="mesh", most=1),
+    Step("admin made, nobody told", ACTORS, "add", "after", service="mesh", most=1),
+)
+"""Come to only while an agency is hosted, on a node that has its operator."""
+
+FORGETTING = (
+    Step("forgotten in the store, no task kept", STORE, "forget", "after", service="mesh", most=1),
+    Step("task kept, redacted copy not in the stream", RELAY, "fill", "before", service="mesh", most=1),
+    Step("redacted copy in the stream, the other not deleted", RELAY, "fill", "after", service="mesh", most=1),
+    Step("the other deleted, task not done", WORK, "done", "before", service="mesh", most=1),
+)
+"""Come to only while a fact is redacted."""
+
+ALL = (*STEPS, *REBUILDING, *FIRST_START, *HOSTING, *FORGETTING)
 
 
 def crash_at(step: Step, call: int) -> None:

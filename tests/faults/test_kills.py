@@ -18,7 +18,7 @@ from tests.faults.faulty_node import FaultyNode
 from tests.faults.listener import Listener
 from tests.faults.officers import Office
 from tests.faults.proofs import prove, rebuild
-from tests.faults.steps import FIRST_START, REBUILDING, STEPS, Step
+from tests.faults.steps import REBUILDING, STEPS, Step
 
 pytestmark = pytest.mark.faults
 
@@ -96,14 +96,3 @@ def test_crashes_at_every_step_lose_nothing(tmp_path: Path, seed: int, capsys: p
                 f"\nseed {seed}: {office.count} commands acknowledged, {office.retries} repeated after a fault, "
                 f"{node.kills} kills, {listener.cuts} cuts of the event stream, lost 0"
             )
-
-
-@pytest.mark.usefixtures("only_in_the_long_form")
-@pytest.mark.parametrize("step", FIRST_START, ids=lambda step: step.name)
-def test_a_first_start_that_ends_early_leaves_an_operator_who_can_act(tmp_path: Path, step: Step) -> None:
-    with FaultyNode(tmp_path, "mesh") as node:
-        node.begin(step, 1)
-        node.wait_for_crash(step)
-        node.start()
-        with node.client(node.host("wfp")) as client:
-            assert client.get("/mesh/v1/me").json()["agency"] == "wfp"
