@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -26,6 +26,7 @@ from shared.bus.recovery import Recovery
 from shared.bus.subjects import NUDGE
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
+from shared.ledger.documents import StateRow
 from shared.ledger.follower import Fold, Follower
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -80,6 +81,8 @@ def open_ground(settings: Settings) -> Ground:
 def use_database(settings: Settings, service: str) -> None:
     """Points the service's mongoengine documents (alias = the service's name) at its database."""
     mongoengine.disconnect(service)
+    for document in _documents_of(service, StateRow):
+        document._disconnect()  # mongoengine forgets those only whose class name it has seen once
     mongoengine.connect(
         db=settings.database(service),
         alias=service,
@@ -88,6 +91,13 @@ def use_database(settings: Settings, service: str) -> None:
         uuidRepresentation="standard",
         serverSelectionTimeoutMS=5000,
     )
+
+
+def _documents_of(service: str, base: type[StateRow]) -> Iterator[type[StateRow]]:
+    for document in base.__subclasses__():
+        yield from _documents_of(service, document)
+        if document._meta.get("db_alias") == service:
+            yield document
 
 
 class Worker:
