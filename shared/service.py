@@ -7,7 +7,6 @@ documents can be written without a server.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +21,8 @@ from pymongo.errors import PyMongoError
 
 from shared.access.actors import Actors
 from shared.bus.news import News
+from shared.bus.nudging import Neighbours, Nudges
 from shared.bus.recovery import Recovery
-from shared.bus.subjects import NUDGE
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
 from shared.ledger.documents import StateRow
@@ -55,6 +54,7 @@ class Ground:
     actors: Actors
     identity: Identity
     roster: Roster
+    neighbours: Neighbours = field(default_factory=Neighbours)
 
     def database(self, service: str) -> Database[Document]:
         return self.client[self.settings.database(service)]
@@ -158,6 +158,10 @@ class Parts:
     reactors: list[Worker] = field(default_factory=list)
     """Those of the workers that act on what was folded."""
     loop: asyncio.AbstractEventLoop | None = None
+    nudges: Nudges = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nudges = Nudges(self.name, self.ground.neighbours, self.broker.publish)
 
     def add_reactor(self, worker: Worker) -> None:
         """A worker that acts on what the fold touched: only where the follower leads, and as soon as there is news."""
@@ -190,16 +194,12 @@ class Parts:
 
     def nudge(self, ledgers: Iterable[str]) -> None:
         """Tells the node that there is news in these ledgers. May be called from any thread; may be lost."""
-        if self.loop is None or self.loop.is_closed():
-            return
-        body = json.dumps(sorted(set(ledgers))).encode()
-        asyncio.run_coroutine_threadsafe(self._publish_nudge(body), self.loop)
+        self.nudges.tell(ledgers, self.loop)
 
-    async def _publish_nudge(self, body: bytes) -> None:
-        try:
-            await self.broker.publish(body, subject=f"{NUDGE}.{self.name}")
-        except Exception as error:  # whoever waits for it also looks by itself
-            log.info("%s: nudge not sent: %s", self.name, error)
+    def heard(self, ledgers: frozenset[str]) -> None:
+        """Somebody in this process has committed facts in these ledgers."""
+        if self.news is not None:
+            self.news.hear(ledgers, own=True)
 
 
 def _is_connected(broker: NatsBroker) -> bool:
@@ -231,7 +231,7 @@ def assemble(
             poll=ground.settings.poll_seconds,
             after_batch=parts.wake,
         )
-        parts.news = News(ground.store, quarantine, parts.follower)
+        parts.news = News(ground.store, quarantine, parts.follower, ground.neighbours)
     if writes:
 
         def committed(facts: Sequence[Fact]) -> None:
@@ -276,7 +276,8 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     for worker in parts.workers:
         worker.start()
     try:
-        yield
+        with parts.ground.neighbours.listening(parts.heard):
+            yield
     finally:
         for worker in parts.workers:
             await asyncio.to_thread(worker.stop)

@@ -71,7 +71,9 @@ def create_app(settings: Settings) -> FastAPI:
             task = asyncio.create_task(relay.run())
             await asyncio.to_thread(app.state.hosting.ensure_operator)
             try:
-                yield
+                loop = asyncio.get_running_loop()
+                with ground.neighbours.listening(lambda told: loop.call_soon_threadsafe(relay.nudge, told)):
+                    yield
             finally:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -89,5 +91,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.broker = broker
     app.state.relay = None
     subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
-    subscribe_to_nudges(broker, lambda: app.state.relay)
+    subscribe_to_nudges(broker, lambda: app.state.relay, lambda: app.state.parts.ground.neighbours)
     return app

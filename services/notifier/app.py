@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         planner = Planner(database, journal, tail, subscribed, delivered, circles, mesh, courier.wake)
         watch = Watch(follower, tail)
         parts.workers.append(watch.worker)
-        parts.news = WatchedNews(ground.store, parts.quarantine, follower, watch)
+        parts.news = WatchedNews(ground.store, parts.quarantine, follower, ground.neighbours, watch)
         parts.add_reactor(Worker("planner", planner.step))
 
         app.state.parts = parts

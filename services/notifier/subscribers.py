@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from shared.bus.news import News
+from shared.bus.nudging import Neighbours
 from shared.ledger.follower import Follower
 from shared.ledger.quarantine import Quarantine
 from shared.ledger.store import LedgerStore
@@ -46,10 +48,17 @@ class Watch:
 class WatchedNews(News):
     """The service's news; a nudge is passed on to the watch as well."""
 
-    def __init__(self, store: LedgerStore, quarantine: Quarantine, follower: Follower, watch: Watch) -> None:
-        super().__init__(store, quarantine, follower)
+    def __init__(
+        self,
+        store: LedgerStore,
+        quarantine: Quarantine,
+        follower: Follower,
+        neighbours: Neighbours,
+        watch: Watch,
+    ) -> None:
+        super().__init__(store, quarantine, follower, neighbours)
         self._watch = watch
 
-    def hear(self, ledgers: list[str]) -> None:
-        super().hear(ledgers)
+    def hear(self, ledgers: Iterable[str], *, own: bool = False) -> None:
+        super().hear(ledgers, own=own)
         self._watch.expect()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from services.registry import documents
 from services.registry.api import ROUTERS
+from services.registry.gates import Gates
 from services.registry.reactions import Reactions
 from shared.bus.broker import asyncapi_document, make_broker
 from shared.bus.news import subscribe_to_news
+from shared.facts.fact import Fact
 from shared.http.app import service_app
 from shared.http.forgetting import router as forgetting_router
 from shared.http.rebuilding import router as rebuilding_router
 from shared.ledger.folding import RowsFold
+from shared.ledger.rows import Key, Row
 from shared.ledger.work import Work
 from shared.service import Worker, assemble, open_ground, running, use_database
 from shared.settings import Settings
@@ -39,12 +42,19 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(rows.ensure_indexes)
         work = Work(ground.database(NAME)["work"])
         reactions = Reactions(work, ground.keyring)
-        fold = RowsFold(NAME, FOLD_VERSION, rows, services=("registry", "matching"), touched=reactions.touched)
+        gates = Gates(documents.find)
+
+        def touched(changed: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
+            gates.notice(changed)
+            reactions.touched(changed, facts)
+
+        fold = RowsFold(NAME, FOLD_VERSION, rows, services=("registry", "matching"), touched=touched)
         parts = assemble(ground, NAME, broker, fold=fold, writes=True, inline=True)
         assert parts.ledger is not None
         reactions.ledger = parts.ledger
         parts.add_reactor(Worker("reactions", reactions.step))
         app.state.parts = parts
+        app.state.gates = gates
         app.state.actors = ground.actors
         app.state.readiness = parts.readiness
         async with running(parts):

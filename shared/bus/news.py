@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from faststream import AckPolicy
@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.broker import inbox_of
+from shared.bus.nudging import Neighbours
 from shared.bus.subjects import NUDGE, STREAMS, place_in
 from shared.facts.fact import Unreadable
 from shared.facts.names import ledger_name
@@ -39,25 +40,28 @@ GATHER_SECONDS = 5.0
 class News:
     """Takes messages that name facts, has them folded from the store, and quarantines what names none."""
 
-    def __init__(self, store: LedgerStore, quarantine: Quarantine, follower: Follower) -> None:
+    def __init__(
+        self, store: LedgerStore, quarantine: Quarantine, follower: Follower, neighbours: Neighbours | None = None
+    ) -> None:
         self._store = store
         self._quarantine = quarantine
         self._follower = follower
+        self._neighbours = neighbours
 
     def take(self, messages: list[Any]) -> None:
         """Raises NackMessage (with a delay) on what may pass by itself: another leader, a store that is away."""
         named: dict[str, tuple[str, Head, Any]] = {}
-        ledgers: set[str] = set()
+        reached: dict[str, tuple[int, int]] = {}
         for message in messages:
             try:
                 ledger, head = place_in(message.subject, message.headers)
             except Unreadable as error:
                 self._refuse(message, "unreadable", str(error), None)
                 continue
-            ledgers.add(ledger)
+            reached[ledger] = max(head.position, reached.get(ledger, head.position))
             named[head.hash] = (ledger, head, message)
         try:
-            if ledgers and not self._follower.follow_now(ledgers):
+            if reached and not self._follower.follow_now(reached, reached):
                 raise NackMessage(delay=1.0)
             for gone in set(named) - self._store.hashes_present(list(named)):
                 ledger, head, message = named[gone]
@@ -68,9 +72,14 @@ class News:
         except (PyMongoError, LostLease) as error:
             raise NackMessage(delay=1.0) from error
 
-    def hear(self, ledgers: list[str]) -> None:
-        """There is news in these ledgers; the follower's own thread looks at once."""
-        self._follower.nudge(ledgers)
+    def hear(self, ledgers: Iterable[str], *, own: bool = False) -> None:
+        """There is news in these ledgers (`own`: of this process); the follower's own thread looks at once."""
+        self._follower.nudge(ledgers, own=own)
+
+    def hear_from_afar(self, subject: str, nudge: bytes) -> None:
+        """A nudge came over NATS; those of this process were heard directly."""
+        if self._neighbours is None or not self._neighbours.sent(subject):
+            self.hear(ledgers_in(nudge))
 
     def _refuse(self, message: Any, code: str, detail: str, place: str | None) -> None:
         root = message.subject.split(".", 2)
@@ -120,7 +129,8 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
         description="A list of ledgers that have news. Carries no state; may be lost.",
     )
     async def nudged(message: NatsMessage) -> None:
-        news().hear(ledgers_in(message.body))
+        raw: Any = message.raw_message
+        news().hear_from_afar(raw.subject, message.body)
 
 
 async def leave_undecoded(message: StreamMessage[Any]) -> bytes:

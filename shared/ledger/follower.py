@@ -11,13 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from shared.facts.fact import Fact, Unreadable
+from shared.facts.fact import LARGEST_NUMBER, Fact, Unreadable
 from shared.facts.names import LedgerName, ledger_name
 from shared.facts.verify import ChainTrouble, Head, check_chain
 from shared.ledger.lease import Lease
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 512
 DUPLICATE_KEY = 11000
+BEYOND = (LARGEST_NUMBER, 0)
+"""No place in a ledger comes after this."""
 FULL_LOOK_SECONDS = 30.0
 """However busy, all ledgers are looked at this often: news may be lost."""
 REST_SECONDS = (0.02, 0.1)
@@ -41,6 +44,14 @@ FOLD_VERSION = "@fold"
 
 class LostLease(RuntimeError):  # noqa: N818 - what happened
     """Another replica holds the lease now: this one stops writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """There was news in a ledger at that time; `own`: this process committed it, so that its memory tells it all."""
+
+    at: float
+    own: bool = False
 
 
 class Fold(Protocol):
@@ -80,7 +91,7 @@ class Follower:
         self._poll = poll
         self._after_batch = after_batch
         self._news = threading.Event()
-        self._hints: dict[str, float] = {}
+        self._hints: dict[str, Hint] = {}
         self._level_at: dict[str, float] = {}
         """When a ledger was last found to hold nothing more: news that is older has been folded."""
         self._lock = threading.Lock()
@@ -116,15 +127,20 @@ class Follower:
         except PyMongoError:
             log.info("%s: the lease could not be released; it expires by itself", self.name)
 
-    def nudge(self, ledgers: Iterable[str]) -> None:
-        """There is news in these ledgers."""
+    def nudge(self, ledgers: Iterable[str], *, own: bool = False) -> None:
+        """There is news in these ledgers; `own` if this process has committed it."""
         now = time.monotonic()
         with self._lock:
-            self._hints.update(dict.fromkeys(ledgers, now))
+            for ledger in ledgers:
+                earlier = self._hints.get(ledger)
+                self._hints[ledger] = Hint(now, own and (earlier is None or earlier.own))
         self._news.set()
 
-    def follow_now(self, ledgers: Iterable[str]) -> bool:
-        """Folds what there is of these ledgers and returns when it is done; False if another replica follows."""
+    def follow_now(self, ledgers: Iterable[str], reached: Mapping[str, tuple[int, int]] | None = None) -> bool:
+        """Folds what there is of these ledgers and returns when it is done; False if another replica follows.
+
+        `reached` says up to which place that is needed; nothing is read for what has been folded so far.
+        """
         now = time.monotonic()
         self._rest()
         with self._working:
@@ -134,7 +150,9 @@ class Follower:
                 self._news.set()
                 return False  # the thread settles in first, then this news is taken again
             self._busy = True
-            self._follow(dict.fromkeys(ledgers, now))
+            wanted = reached or {}
+            behind = [ledger for ledger in ledgers if self._position(ledger) < wanted.get(ledger, BEYOND)]
+            self._follow(dict.fromkeys(behind, Hint(now)))
         if self._after_batch is not None:
             self._after_batch()
         return True
@@ -225,18 +243,23 @@ class Follower:
             unheard: set[str] = set()
             if not hints:  # a quiet moment: is there anything that no news told us of?
                 unheard = self._behind(self._store.tails())
-            if now - self._scanned_at > FULL_LOOK_SECONDS:
+            full_look = now - self._scanned_at > FULL_LOOK_SECONDS
+            if full_look:
                 unheard.update(self._store.ledgers())
                 self._scanned_at = now
             self._busy = bool(hints)
-            self._follow({**hints, **dict.fromkeys(unheard, now)})
-            self._say_what_is_missing(unheard)
+            before = {ledger: self._position(ledger) for ledger in unheard}
+            self._follow({**hints, **dict.fromkeys(unheard, Hint(now))})
+            self._say_what_is_missing(one for one in unheard if full_look or self._position(one) == before[one])
             self.caught_up.set()
         if self._after_batch is not None:
             self._after_batch()
 
     def _behind(self, tails: Mapping[str, tuple[int, int]]) -> set[str]:
-        return {ledger for ledger, tail in tails.items() if self._positions.get(ledger, Head()).position < tail}
+        return {ledger for ledger, tail in tails.items() if self._position(ledger) < tail}
+
+    def _position(self, ledger: str) -> tuple[int, int]:
+        return self._positions.get(ledger, Head()).position
 
     def _say_what_is_missing(self, ledgers: Iterable[str]) -> None:
         """A gap wider than a window, or a store put back to before the cursor, shows in no batch of facts."""
@@ -304,9 +327,10 @@ class Follower:
         if not self._lease.try_hold() or self._lease.fencing != fencing:
             raise LostLease(f"{self.name}: the lease went to another replica during the rebuild")
 
-    def _follow(self, hints: Mapping[str, float]) -> None:
+    def _follow(self, hints: Mapping[str, Hint]) -> None:
         """Folds across ledgers in batches, so that many quiet ledgers cost no more than one busy one."""
-        heard = (ledger for ledger, told_at in hints.items() if self._level_at.get(ledger, 0.0) <= told_at)
+        recent = self._store.recent
+        heard = (ledger for ledger, hint in hints.items() if self._level_at.get(ledger, 0.0) <= hint.at)
         pending = sorted(ledger for ledger in heard if self._wants(ledger))
         while pending and not self._stopping.is_set():
             began = time.monotonic()
@@ -320,7 +344,9 @@ class Follower:
                     unfinished.append(ledger)
                     continue
                 at, now = self._positions.get(ledger, Head()), time.monotonic()
-                held = self._store.recent.after(ledger, at.position, room)
+                if hints[ledger].own and recent.is_newest(ledger, at.position):
+                    continue
+                held = recent.after(ledger, at.position, room)
                 found = self._store.after(ledger, at.position, room) if held is None else list(held)
                 facts = self._contiguous(ledger, at, found)
                 if facts:

@@ -30,7 +30,7 @@ class RecentFacts:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: OrderedDict[Place, tuple[float, Fact]] = OrderedDict()
-        self._tails: dict[tuple[str, int], int] = {}
+        self._newest: dict[str, tuple[int, int]] = {}
         self._hashes: dict[str, Place] = {}
         self._bytes = 0
 
@@ -45,8 +45,7 @@ class RecentFacts:
                 self._held[place] = (now, fact)
                 self._hashes[fact.hash] = place
                 self._bytes += len(fact.payload or b"")
-                chain = place[:2]
-                self._tails[chain] = max(header.sequence, self._tails.get(chain, 0))
+                self._newest[place[0]] = max(header.position, self._newest.get(place[0], header.position))
             while self._held and (len(self._held) > MOST_FACTS or self._bytes > MOST_BYTES):
                 self._drop(next(iter(self._held)))
 
@@ -55,9 +54,9 @@ class RecentFacts:
         epoch, sequence = position
         oldest = self._clock() - SECONDS
         with self._lock:
-            tail = self._tails.get((ledger, epoch), 0)
-            until = min(tail, sequence + limit)
-            if sequence >= until:
+            newest = self._newest.get(ledger, (0, 0))
+            until = min(newest[1], sequence + limit)
+            if epoch != newest[0] or sequence >= until:
                 return None
             found = []
             for number in range(sequence + 1, until + 1):
@@ -66,6 +65,11 @@ class RecentFacts:
                     return None
                 found.append(held[1])
             return found
+
+    def is_newest(self, ledger: str, position: tuple[int, int]) -> bool:
+        """Whether this process has committed nothing beyond `position`; another one may have."""
+        with self._lock:
+            return self._newest.get(ledger, (0, 0)) <= position
 
     def those_held(self, hashes: Iterable[str]) -> set[str]:
         """Which of these facts are known to be in the store without asking it."""
@@ -83,7 +87,7 @@ class RecentFacts:
         with self._lock:
             self._held.clear()
             self._hashes.clear()
-            self._tails.clear()
+            self._newest.clear()
             self._bytes = 0
 
     def _drop(self, place: Place) -> None:

@@ -14,6 +14,7 @@ from shared.ledger.store import Document
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=5)
+LOOK_EVERY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Work:
     ) -> None:
         self._tasks = collection
         self._clock = clock
+        self._touched = 0
+        self._nothing_until: datetime | None = None
         collection.create_index([("due", ASCENDING)])
 
     def touch(self, keys: Iterable[str], trace: str | None = None, due: datetime | None = None) -> None:
@@ -54,10 +57,22 @@ class Work:
         ]
         if operations:
             self._tasks.bulk_write(operations, ordered=False)
+            self._touched += 1
+            self._nothing_until = None
 
     def due(self, limit: int = 64) -> list[Task]:
-        found = self._tasks.find({"due": {"$lte": self._clock()}}).sort("due", ASCENDING).limit(limit)
-        return [Task(raw["_id"], raw["touch"], raw.get("attempts", 0), raw.get("trace")) for raw in found]
+        """What is to be done now, the longest due first.
+
+        Asked again and again while nothing was touched here, the database is asked only every LOOK_EVERY: what
+        another process touched, and what was put off, is found a moment later.
+        """
+        now, touched = self._clock(), self._touched
+        if self._nothing_until is not None and self._nothing_until > now >= self._nothing_until - LOOK_EVERY:
+            return []
+        found = self._tasks.find({"due": {"$lte": now}}).sort("due", ASCENDING).limit(limit)
+        tasks = [Task(raw["_id"], raw["touch"], raw.get("attempts", 0), raw.get("trace")) for raw in found]
+        self._nothing_until = now + LOOK_EVERY if not tasks and touched == self._touched else None
+        return tasks
 
     def done(self, task: Task) -> None:
         """Removes the task, unless it was touched again meanwhile."""

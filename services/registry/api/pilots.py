@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from services.registry import documents, domain
 from services.registry.api.reading import Search, history_of, listed, one_of, searched
 from services.registry.domain.life import StepPost
+from services.registry.gates import Gates
 from services.registry.records.posts import PilotPost
 from services.registry.records.screening import ScreeningPost
 from services.registry.screening import CURRENT
@@ -68,7 +69,7 @@ def register_pilot(request: Request, caller: Caller, body: Body, key: Idempotenc
             id=record_id,
             now=ledger_of(request).now(),
             actor=caller,
-            screening_before=gate_of(caller.agency),
+            screening_before=gates_of(request).of(caller.agency),
         )
 
     return create(request, caller, body, key, "pilot", decide)
@@ -104,7 +105,7 @@ def _revise(
             actor=caller,
             whole=whole,
             understood=understood,
-            screening_before=gate_of(str(state["lead_agency"])),
+            screening_before=gates_of(request).of(str(state["lead_agency"])),
         )
 
     return change_record(request, caller, "pilot", pilot_id, expected, decide, body=body, key=key)
@@ -211,13 +212,12 @@ def advance_pilot(
             now=ledger_of(request).now(),
             actor=caller,
             screening=None if screening is None else screening.state,
-            screening_before=gate_of(str(state["lead_agency"])),
+            screening_before=gates_of(request).of(str(state["lead_agency"])),
         )
 
     return change_record(request, caller, "pilot", pilot_id, expected, decide, body=body, key=key)
 
 
-def gate_of(agency: str) -> str:
-    """Before which step the agency wants its pilots screened; `ready` unless it says earlier."""
-    row = documents.find("agency", agency)
-    return str(row.state.get("screening_before") or "ready") if row is not None and row.is_live else "ready"
+def gates_of(request: Request) -> Gates:
+    gates: Gates = request.app.state.gates
+    return gates
