@@ -9,10 +9,12 @@ PILOTMESH_TEST_DOCKER=0 leaves the second step out. pytest's header says which w
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -63,9 +65,13 @@ def why_not_docker(image: str) -> str | None:
     import docker
     from docker.errors import DockerException, ImageNotFound
 
-    try:
+    client = None
+    with suppress(DockerException):
         client = docker.from_env(timeout=10)
-    except DockerException:
+    if client is None:
+        with warnings.catch_warnings():  # the library leaves the socket open that led nowhere
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
         return "no Docker engine"
     try:
         client.images.get(image)

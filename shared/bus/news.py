@@ -7,6 +7,7 @@ FastStream gathers a batch for up to its timeout, so the streams alone would be 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 BATCH = 256
 GATHER_SECONDS = 5.0
 """How long a batch is gathered: the latest that a follower hears of a fact whose nudge was lost."""
+REST_SECONDS = 0.5
+"""Between two batches: what is quick are the nudges, and a hundred messages cost little more than one."""
 
 
 class News:
@@ -113,6 +116,7 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
             raw: Any = message.raw_message
             try:
                 await run_in_threadpool(news().take, raw if isinstance(raw, list) else [raw])
+                await asyncio.sleep(REST_SECONDS)
             except NackMessage:
                 raise
             except Exception as error:  # a fault in the fold is shown by the follower; it is tried again, slowly
@@ -133,9 +137,10 @@ def subscribe_to_news(broker: NatsBroker, settings: Settings, service: str, news
         news().hear_from_afar(raw.subject, message.body)
 
 
-async def leave_undecoded(message: StreamMessage[Any]) -> bytes:
-    """Bodies are not read here: one that cannot be read would come again for ever, with all that came beside it."""
-    return message.body if isinstance(message.body, bytes) else b""
+async def leave_undecoded(message: StreamMessage[Any]) -> StreamMessage[Any]:
+    """The handler gets the message itself: one whose body cannot be read would come again for ever, with all that
+    came beside it."""
+    return message
 
 
 def ledgers_in(nudge: bytes) -> list[str]:

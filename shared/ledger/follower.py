@@ -256,7 +256,7 @@ class Follower:
             self._after_batch()
 
     def _behind(self, tails: Mapping[str, tuple[int, int]]) -> set[str]:
-        return {ledger for ledger, tail in tails.items() if self._position(ledger) < tail}
+        return {ledger for ledger, tail in tails.items() if self._position(ledger) < tail and self._wants(ledger)}
 
     def _position(self, ledger: str) -> tuple[int, int]:
         return self._positions.get(ledger, Head()).position

@@ -224,7 +224,9 @@ def every_fold_equals_its_rebuild(found: Evidence) -> None:
         until(lambda: not found.tasks(), "figures are set again after the rebuild")
         rebuilt, again = found.digest(service)
         differing = [key for key in columns.keys() | again.keys() if columns.get(key) != again.get(key)]
-        assert not differing, f"{service}: {len(differing)} rows differ after a rebuild, such as {differing[0]}"
+        assert not differing, f"{service}: {len(differing)} rows differ after a rebuild, such as\n" + "\n".join(
+            f"{key}: {columns.get(key)}\n    rebuilt: {again.get(key)}" for key in differing[:2]
+        )
         assert rebuilt == digest
 
 

@@ -14,7 +14,7 @@ from pymongo.errors import AutoReconnect
 
 from shared.ledger.lease import Lease
 from shared.ledger.store import Document
-from shared.ledger.work import Work
+from shared.ledger.work import LOOK_EVERY, Work
 from shared.settings import Settings
 
 
@@ -185,7 +185,7 @@ def test_work_that_fails_is_put_off_for_longer_each_time_and_shown(
         work.put_off(task, "no route to host")
         clock.pass_(delay - 0.1)
         assert work.due() == []
-        clock.pass_(0.1)
+        clock.pass_(0.1 + LOOK_EVERY.total_seconds())
     assert work.troubled() == [{"key": "pilot/1", "attempts": 4, "error": "no route to host"}]
     work.put_off(work.due()[0], "again")
     work.touch(["pilot/1"])

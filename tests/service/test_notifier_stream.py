@@ -58,6 +58,15 @@ def register(ledger: Ledger, **state: Any) -> str:
     return ledger.record(pilot(**state)).fact.place
 
 
+def register_and_journal(node: RunningNode, ledger: Ledger, **state: Any) -> str:
+    """Registers a pilot and waits until it is in the journal: whoever subscribes afterwards is not told of it."""
+    place = register(ledger, **state)
+    with MongoClient[Document](node.mongodb_uri) as client:
+        journal = client[Settings(home=node.home).database("notifier")]["journal"]
+        until(lambda: journal.find_one({"event": place}), "it is journaled")
+    return place
+
+
 def journal_positions(node: RunningNode) -> list[int]:
     with MongoClient[Document](node.mongodb_uri) as client:
         journal = client[Settings(home=node.home).database("notifier")]["journal"]

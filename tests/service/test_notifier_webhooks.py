@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from .running import RunningNode, until
-from .test_notifier_stream import register, writing
+from .test_notifier_stream import register, register_and_journal, writing
 from .webhook_receiver import Receiver, receiving
 
 
@@ -52,7 +52,7 @@ def remove(client: httpx.Client, subscription: str) -> None:
 
 def test_events_are_posted_signed_and_recorded(hook_node: RunningNode, officer: httpx.Client) -> None:
     with receiving() as receiver, writing(hook_node) as registry:
-        register(registry, countries=["ZMB"])  # before the subscription: never told
+        register_and_journal(hook_node, registry, countries=["ZMB"])  # before the subscription: never told
         subscription = subscribe(officer, receiver, kinds=["pilot"], countries=["ZMB"], goals=["2"])
         register(registry, countries=["MWI"], sdg_targets=["2.3"])
         told = register(registry, countries=["ZMB"], sdg_targets=["2.3"], title={"en": "Early warning", "fr": "Alerte"})
@@ -102,7 +102,7 @@ def test_a_receiver_that_wants_no_more_ends_its_subscription(hook_node: RunningN
         until(lambda: officer.get(place).json()["status"] == "ended", "the subscription ends")
         assert "410" in officer.get(place).json()["reason"]
         assert officer.post(f"{place}/resume").status_code == 409
-        register(registry)
+        register_and_journal(hook_node, registry)
         until(lambda: deliveries(officer, subscription=subscription, status="dead"), "a dead letter is kept")
         assert len(receiver.notices) == 1
 
