@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from shared.facts.fact import GENESIS, SALT_BYTES, Fact, Rest, fact_hash, payload_digest, rfc3339, to_bytes
+from shared.facts.names import PRIVATE_AUDIENCE
 
 START = (1, 1)
 KEY_BYTES = 32
@@ -78,16 +79,48 @@ class KeyRange:
         return self.first <= position and (self.last is None or position <= self.last)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A fact's place and hash, as a revocation names it."""
+
+    epoch: int
+    sequence: int
+    hash: str
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return (self.epoch, self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """`keyid` follows `before` in ledgers begun from now on; `begun` (`ledger_digest`s) go on until rekeyed."""
+
+    before: str
+    keyid: str
+    begun: frozenset[str]
+
+
+def ledger_digest(ledger: str) -> str:
+    """Names a ledger without saying its name (a circle's members are nobody else's business): 32 hex digits."""
+    return hashlib.sha256(b"pilotmesh.ledger.v1\0" + ledger.encode()).hexdigest()[:32]
+
+
 class KeyBook:
-    """Which key may sign what: the roster's ranges, and what `ledger.rekeyed` facts changed.
+    """Which key may sign what: the roster's ranges, what `ledger.rekeyed` facts changed, what was revoked.
 
     In every place of a ledger one rule holds: if the ledger was rekeyed before it, the newest such key alone;
-    otherwise the roster's ranges. So a key that was replaced signs nothing after the place where it was.
+    otherwise the roster's ranges, narrowed by successions to the ledgers begun in each key's time. So a key that was
+    replaced signs nothing after the place where it was, and begins no ledger. A revoked key signs nothing beyond the
+    last good fact that its revocation names for the ledger, and nothing at all where it names none; a private ledger,
+    which nobody else can have witnessed, is the exception.
     """
 
     def __init__(self, ranges: Iterable[KeyRange] = (), recovery: dict[str, bytes] | None = None) -> None:
         self._ranges: dict[str, list[KeyRange]] = {}
         self._rekeyed: dict[str, dict[tuple[int, int], KeyRange]] = {}
+        self._successions: dict[str, list[Succession]] = {}
+        self._revoked: dict[tuple[str, str], Mapping[str, Place]] = {}
         self.recovery = dict(recovery or {})
         for one in ranges:
             self.add(one)
@@ -102,22 +135,79 @@ class KeyBook:
         one = KeyRange(agency, key_id(public), public, ledger, first)
         self._rekeyed.setdefault(ledger, {}).setdefault(first, one)
 
+    def succeed(self, agency: str, before: bytes, public: bytes, begun: Iterable[str]) -> None:
+        """`public` signs the agency's ledgers that are begun from now on, `before` those in `begun` until they are
+        rekeyed (digests, by `ledger_digest`). Said again, ledgers are added to `begun`."""
+        old, new = key_id(before), key_id(public)
+        if old == new:
+            return
+        self.add(KeyRange(agency, old, before))
+        self.add(KeyRange(agency, new, public))
+        said = self._successions.setdefault(agency, [])
+        same = [one for one in said if (one.before, one.keyid) == (old, new)]
+        together = Succession(old, new, frozenset(begun).union(*(one.begun for one in same)))
+        self._successions[agency] = [*(one for one in said if one not in same), together]
+
+    def revoke(self, agency: str, keyid: str, last_good: Mapping[str, Place], successor: bytes | None = None) -> None:
+        """`keyid` holds no further than the place that `last_good` names for a ledger. From the next place on the
+        `successor` signs there, if there is one; else only what the recovery key rekeys goes on."""
+        self._revoked[agency, keyid] = dict(last_good)
+        for ledger, place in last_good.items() if successor is not None else ():
+            self.rekey(agency, ledger, (place.epoch, place.sequence + 1), successor or b"")
+
     def knows(self, agency: str) -> bool:
         return agency in self._ranges
 
     def find(self, agency: str, keyid: str, ledger: str, position: tuple[int, int]) -> KeyRange | None:
         """The range under which the key signs in this place; None if it does not."""
+        if self._is_beyond(agency, keyid, ledger, position):
+            return None
         rekeyed = [first for first in self._rekeyed.get(ledger, ()) if first <= position]
-        held = [self._rekeyed[ledger][max(rekeyed)]] if rekeyed else self._ranges.get(agency, ())
+        if rekeyed:
+            held = [self._rekeyed[ledger][max(rekeyed)]]
+        else:
+            held = [one for one in self._ranges.get(agency, ()) if self._may_begin(one, ledger)]
         for one in held:
             if one.agency == agency and one.keyid == keyid and one.covers(ledger, position):
                 return one
         return None
 
+    def contradicts(self, agency: str, keyid: str, ledger: str, position: tuple[int, int], hash_hex: str) -> bool:
+        """Whether the key's revocation names another fact for this very place."""
+        place = self._revoked.get((agency, keyid), {}).get(ledger)
+        return place is not None and place.position == position and place.hash != hash_hex
+
+    def revoked(self, agency: str) -> list[str]:
+        """The key ids that were revoked."""
+        return sorted(keyid for owner, keyid in self._revoked if owner == agency)
+
     def holds(self, agency: str, keyid: str) -> bool:
         """Whether the key is known for the agency at all, in whatever range."""
         rekeyed = (one for by_first in self._rekeyed.values() for one in by_first.values())
         return any(one.agency == agency and one.keyid == keyid for one in (*self._ranges.get(agency, ()), *rekeyed))
+
+    def _is_beyond(self, agency: str, keyid: str, ledger: str, position: tuple[int, int]) -> bool:
+        last_good = self._revoked.get((agency, keyid))
+        if last_good is None:
+            return False
+        place = last_good.get(ledger)
+        return not _is_private(ledger) if place is None else position > place.position
+
+    def _may_begin(self, one: KeyRange, ledger: str) -> bool:
+        """Whether a ledger that was never rekeyed may stand under this key."""
+        if _is_private(ledger):
+            return True  # seen by nobody but its own node
+        digest = ledger_digest(ledger)
+        for said in self._successions.get(one.agency, ()):
+            if one.keyid == said.before and digest not in said.begun:
+                return False
+            if one.keyid == said.keyid and digest in said.begun:
+                return False
+        return True
+
+
+def _is_private(ledger: str) -> bool:
+    return ledger.endswith("." + PRIVATE_AUDIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +264,15 @@ def seal(unsigned: Unsigned, *, epoch: int, sequence: int, previous: str, salt: 
     )
 
 
-__all__ = ["KeyBook", "KeyRange", "SigningKey", "Unsigned", "key_id", "rfc3339", "seal", "signature_is_valid"]
+__all__ = [
+    "KeyBook",
+    "KeyRange",
+    "Place",
+    "SigningKey",
+    "Unsigned",
+    "key_id",
+    "ledger_digest",
+    "rfc3339",
+    "seal",
+    "signature_is_valid",
+]

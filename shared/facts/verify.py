@@ -7,7 +7,7 @@ The three kinds of trouble of the design are three exceptions, because what foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,25 +146,31 @@ def check_chain(fact: Fact, head: Head) -> None:
         raise ChainTrouble("fork", f"{fact.place}: expected previous {head.hash or 'none'}, found {header.previous}")
 
 
-def check_signature(fact: Fact, book: KeyBook) -> None:
-    """Signed under a key that holds for this place."""
+def check_key(fact: Fact, book: KeyBook) -> bytes:
+    """The public key under which this place may be signed, by the key id that the fact names. Computes nothing."""
     header = fact.header
     if not book.knows(header.agency):
         raise UnknownKey("agency", f"{fact.place}: agency {header.agency} is not in the roster")
     recovery = book.recovery.get(header.agency)
     if header.type in (REOPENED, REKEYED) and recovery is not None and header.keyid == key_id(recovery):
-        public = recovery
-    elif header.type == REOPENED:
+        return recovery
+    if header.type == REOPENED:
         raise NotAuthentic("key", f"{fact.place}: a ledger is reopened by the recovery key, found {header.keyid}")
-    else:
-        held = book.find(header.agency, header.keyid, str(header.ledger), header.position)
-        if held is None:
-            if book.holds(header.agency, header.keyid):
-                raise NotAuthentic("key_range", f"{fact.place}: key {header.keyid} does not hold for this position")
-            raise UnknownKey("key", f"{fact.place}: key {header.keyid} is not known for {header.agency}")
-        public = held.public
-    if not signature_is_valid(public, fact.hash, fact.signature):
-        raise NotAuthentic("signature", f"{fact.place}: the signature is not by key {header.keyid}")
+    ledger = str(header.ledger)
+    held = book.find(header.agency, header.keyid, ledger, header.position)
+    if held is None:
+        if book.holds(header.agency, header.keyid):
+            raise NotAuthentic("key_range", f"{fact.place}: key {header.keyid} does not hold for this position")
+        raise UnknownKey("key", f"{fact.place}: key {header.keyid} is not known for {header.agency}")
+    if book.contradicts(header.agency, header.keyid, ledger, header.position, fact.hash):
+        raise NotAuthentic("key_range", f"{fact.place}: the revocation of {header.keyid} names another fact here")
+    return held.public
+
+
+def check_signature(fact: Fact, book: KeyBook) -> None:
+    """Signed under a key that holds for this place."""
+    if not signature_is_valid(check_key(fact, book), fact.hash, fact.signature):
+        raise NotAuthentic("signature", f"{fact.place}: the signature is not by key {fact.header.keyid}")
 
 
 def check(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Head:
@@ -189,17 +195,50 @@ def check(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Head:
 def learn_key(fact: Fact, book: KeyBook) -> bool:
     """A `ledger.rekeyed` fact names the key that alone holds for its ledger from the next position on.
 
-    False if it names none that can be read: then the key before it goes on holding.
+    In the agency's ledger of announcements it also says which key it `replaces` and which ledgers had `begun` by then:
+    the new key begins all others. False if it names no key that can be read, or if whoever signed it had no right to
+    (any more: a revocation reaches what was believed before): then the key before it goes on holding.
     """
     header = fact.header
     try:
-        public = bytes.fromhex((fact.state or {})["public"])
-    except (KeyError, ValueError, TypeError):
+        state = fact.state or {}
+        public = bytes.fromhex(state["public"])
+        check_key(fact, book)
+    except (KeyError, ValueError, TypeError, Trouble):
         return False
     if len(public) != KEY_BYTES:
         return False
     book.rekey(header.agency, str(header.ledger), (header.epoch, header.sequence + 1), public)
+    succession = succession_in(state) if str(header.ledger) == announcements_of(header.agency) else None
+    if succession is not None:
+        book.succeed(header.agency, succession[0], public, succession[1])
     return True
+
+
+def announcements_of(agency: str) -> str:
+    """The ledger in which an agency says that its key has changed; for the anchor, its only one."""
+    return f"{ANCHOR}.mesh" if agency == ANCHOR else f"{agency}.registry"
+
+
+def succession_in(state: Mapping[str, Any]) -> tuple[bytes, list[str]] | None:
+    """The key that an announcement replaces, and the digests of the ledgers begun before; None if it says neither."""
+    try:
+        before, begun = bytes.fromhex(state["replaces"]), state["begun"]
+    except (KeyError, ValueError, TypeError):
+        return None
+    if len(before) != KEY_BYTES or not isinstance(begun, list):
+        return None
+    return before, [digest for digest in begun if isinstance(digest, str)]
+
+
+def in_order_of_learning(rekeyings: Iterable[Fact]) -> list[Fact]:
+    """Announcements first: they introduce keys by which other ledgers were begun; then each ledger in its order."""
+
+    def order(fact: Fact) -> tuple[bool, str, tuple[int, int]]:
+        ledger = str(fact.header.ledger)
+        return (ledger != announcements_of(fact.header.agency), ledger, fact.header.position)
+
+    return sorted(rekeyings, key=order)
 
 
 def verdict(fact: Fact, *, mesh: str, head: Head, book: KeyBook) -> Trouble | None:

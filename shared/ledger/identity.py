@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.facts.fact import Fact
 from shared.facts.ids import new_id
-from shared.facts.keys import KeyBook, KeyRange, key_id
+from shared.facts.keys import KeyBook, KeyRange, Place, key_id
 from shared.facts.names import ANCHOR
-from shared.facts.verify import learn_key
+from shared.facts.verify import in_order_of_learning, learn_key
 from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.store import LedgerStore
 
@@ -56,6 +57,47 @@ def ensure_identity(home: Path) -> Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """A key that holds no further than the last good fact of each ledger named here, and nowhere else."""
+
+    keyid: str
+    last_good: Mapping[str, Place]
+    successor: bytes | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        places = {
+            ledger: {"epoch": place.epoch, "sequence": place.sequence, "hash": place.hash}
+            for ledger, place in sorted(self.last_good.items())
+        }
+        successor = None if self.successor is None else self.successor.hex()
+        return {"keyid": self.keyid, "last_good": places, "successor": successor}
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Revocation:
+        successor = raw.get("successor")
+        places = {
+            str(ledger): Place(int(one["epoch"]), int(one["sequence"]), str(one["hash"]))
+            for ledger, one in raw["last_good"].items()
+        }
+        return cls(str(raw["keyid"]), places, None if successor is None else bytes.fromhex(successor))
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierKey:
+    """A key that the agency had before, and the ledgers begun in its time or before (by `ledger_digest`)."""
+
+    public: bytes
+    begun: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"public": self.public.hex(), "begun": list(self.begun)}
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> EarlierKey:
+        return cls(bytes.fromhex(raw["public"]), tuple(map(str, raw.get("begun", ()))))
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One agency in the roster."""
 
@@ -64,20 +106,34 @@ class Member:
     recovery: bytes
     node: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[EarlierKey, ...] = ()
+    """Keys before `public`, the oldest first."""
+    revocations: tuple[Revocation, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        told = {"agency": self.agency, "public": self.public.hex(), "recovery": self.recovery.hex(), "node": self.node}
+        told: dict[str, Any] = {
+            "agency": self.agency,
+            "public": self.public.hex(),
+            "recovery": self.recovery.hex(),
+            "node": self.node,
+        }
+        if self.earlier:
+            told["earlier"] = [one.as_json() for one in self.earlier]
+        if self.revocations:
+            told["revocations"] = [one.as_json() for one in self.revocations]
         return {**self.more, **told}
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Member:
-        known = {"agency", "public", "recovery", "node"}
+        known = {"agency", "public", "recovery", "node", "earlier", "revocations"}
         return cls(
             raw["agency"],
             bytes.fromhex(raw["public"]),
             bytes.fromhex(raw["recovery"]),
             raw.get("node"),
             {key: value for key, value in raw.items() if key not in known},
+            earlier=tuple(EarlierKey.of(one) for one in raw.get("earlier") or ()),
+            revocations=tuple(Revocation.of(one) for one in raw.get("revocations") or ()),
         )
 
 
@@ -98,7 +154,22 @@ def key_book(identity: Identity, state: Mapping[str, Any] | None) -> KeyBook:
     members = members_of(state or {})
     ranges = [KeyRange(ANCHOR, key_id(identity.anchor), identity.anchor)]
     ranges += [KeyRange(member.agency, key_id(member.public), member.public) for member in members]
-    return KeyBook(ranges, {member.agency: member.recovery for member in members})
+    book = KeyBook(ranges, {member.agency: member.recovery for member in members})
+    for member in members:
+        keys = [*(one.public for one in member.earlier), member.public]
+        for one, following in zip(member.earlier, keys[1:], strict=True):
+            book.succeed(member.agency, one.public, following, one.begun)
+        for revocation in member.revocations:
+            book.revoke(member.agency, revocation.keyid, revocation.last_good, revocation.successor)
+    return book
+
+
+def learned_book(identity: Identity, state: Mapping[str, Any] | None, rekeyings: Iterable[Fact]) -> KeyBook:
+    """The same, with what rekeying facts have added; those that a revocation reaches add nothing."""
+    book = key_book(identity, state)
+    for fact in in_order_of_learning(rekeyings):
+        learn_key(fact, book)
+    return book
 
 
 class Roster:
@@ -118,7 +189,4 @@ class Roster:
 
     def book(self) -> KeyBook:
         """The key book, with what rekeying facts in the store have added."""
-        book = key_book(self._identity, self.state())
-        for fact in self._store.rekeyings():
-            learn_key(fact, book)
-        return book
+        return learned_book(self._identity, self.state(), self._store.rekeyings())
