@@ -158,6 +158,10 @@ class KeyBook:
     def knows(self, agency: str) -> bool:
         return agency in self._ranges
 
+    def owners(self, keyid: str) -> set[str]:
+        """The agencies for which this key is known, in whatever range."""
+        return {agency for agency in self._ranges if self.holds(agency, keyid)}
+
     def find(self, agency: str, keyid: str, ledger: str, position: tuple[int, int]) -> KeyRange | None:
         """The range under which the key signs in this place; None if it does not."""
         if self._is_beyond(agency, keyid, ledger, position):
