@@ -74,6 +74,11 @@ class TooLarge(Problem):
 class Misdirected(Problem):
     status, slug, title = 421, "misdirected", "Another node hosts this agency"
 
+    @classmethod
+    def of(cls, agency: str) -> Misdirected:
+        """The HTTP edge adds the address of the node that hosts the agency, where the roster knows it."""
+        return cls(f"This node does not host {agency}; send this to the node that does.", agency=agency)
+
 
 class ReusedKey(Problem):
     status, slug, title = 422, "idempotency-key-reused", "This Idempotency-Key was used with another body"

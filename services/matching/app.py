@@ -26,7 +26,7 @@ from shared.telemetry import start_telemetry
 
 NAME = documents.NAME
 DESCRIPTION = "Who should work together, why, why not, and what nobody can provide."
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -53,6 +53,7 @@ class OfficeRow(StateRow):
 class ProposalRow(StateRow):
     meta = _meta("proposals", "pilot", "agencies", "invited", "status", "capabilities", "countries")
     audience = StringField()
+    readers = ListField(StringField())
     pilot = StringField()
     lead = StringField()
     status = StringField()
@@ -93,6 +94,7 @@ class TestbedRow(StateRow):
     __test__ = False
     meta = _meta("testbeds", "pilots", "agencies", "countries", "proposal")
     audience = StringField()
+    readers = ListField(StringField())
     pilots = ListField(StringField())
     agencies = ListField(StringField())
     countries = ListField(StringField())

@@ -43,6 +43,7 @@ def proposal_columns(row: Row) -> Columns:
         "invited": _words(one.get("agency") for one in invitations),
         "countries": _words(state.get("countries")),
         "capabilities": _words(cover.get("capability") for member in team for cover in _objects(member.get("covers"))),
+        "readers": _circle_readers(row),
         "order": _order(row, state.get("made_at")),
     }
 
@@ -79,6 +80,7 @@ def testbed_columns(row: Row) -> Columns:
         "countries": _words(state.get("countries")),
         "status": _word(state.get("status")),
         "proposal": _word(state.get("proposal")),
+        "readers": _circle_readers(row),
         "order": _order(row, state.get("formed_at")),
     }
 
@@ -100,6 +102,11 @@ def audience_of(row: Row) -> str:
 def _readers(row: Row) -> list[str]:
     """Agencies of the circle that the record names, with its author's."""
     return sorted({row.key[0], *_words(row.state.get("agencies"))})
+
+
+def _circle_readers(row: Row) -> list[str]:
+    """Who reads what was taken back from the mesh to a circle; nobody is told of a draft by being in its team."""
+    return _readers(row) if audience_of(row) not in ("mesh", "private") else []
 
 
 def _order(row: Row, time: Any) -> str:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.matching import documents
-from services.matching.domain import Change, State, formation, proposing
+from services.matching import aftermath, documents
+from services.matching.domain import Change, State, formation, late, proposing
 from services.matching.domain.agency_rules import AgencyRules
 from services.matching.domain.binding import digest, material_of
 from services.matching.domain.standing import OUT, Answer, Standing, leads_word, standings_of
@@ -54,17 +54,22 @@ class Following:
         lead = pilot.key[0]
         chain = documents.proposals_of(pilot.id, lead)
         current = chain[0] if chain else None
+        step = aftermath.taken_back(pilot, chain) or aftermath.late_answer(chain, self._ledger.now())
+        if step is not None:
+            return self._write(*step, trace)
         matchable = pilot.is_live and pilot.state.get("life") == "open" and bool(pilot.state.get("needs"))
         if current is None:
             return matchable and self._propose(pilot, None, trace)
         for older, newer in zip(chain[1:], chain, strict=False):
             if older.state["status"] in proposing.STANDING and older.is_live:
-                return self._write(proposing.superseded(older.state, older.version, newer.id), older, trace)
+                change = proposing.superseded(older.state, older.version, newer.id)
+                return self._write(aftermath.ended(change, older), older, trace)
         status = current.state["status"] if current.is_live else "closed"
         if status in proposing.STANDING:
             if not pilot.is_live or pilot.state.get("life") in (*OVER, "draft"):
                 because = "pilot_withdrawn" if not pilot.is_live else f"pilot_{pilot.state.get('life')}"
-                return self._write(proposing.closed(current.state, current.version, because), current, trace)
+                change = proposing.closed(current.state, current.version, because)
+                return self._write(aftermath.ended(change, current), current, trace)
             if status == "open":
                 return self._look_after(pilot, current, matchable, trace)
             return matchable and self._think_again(pilot, current, trace)
@@ -82,7 +87,8 @@ class Following:
         standings: Sequence[Standing] = (),
     ) -> bool:
         state = self._new_state(pilot, previous, standings)
-        if previous is not None and (state["hash"], state["out"]) == (previous.state["hash"], previous.state["out"]):
+        held = None if previous is None or previous.state["status"] == "closed" else previous.state
+        if held is not None and (state["hash"], state["out"]) == (held["hash"], held["out"]):
             return False  # nothing better is to be had: who was asked stays asked
         there = documents.find("proposal", state["id"])  # only a redacted one may be: it is then told anew
         version = 1 if there is None or there.is_live else there.version + 1
@@ -106,7 +112,8 @@ class Following:
     ) -> State:
         asked = pilot_of(pilot.state)
         before = held or (None if previous is None else previous.state)
-        out = proposing.left_out(before, standings)
+        answered = late.silenced_by_the_link([row.state for row in documents.proposals_of(pilot.id, pilot.key[0])])
+        out = late.asked_again(proposing.left_out(before, standings), answered)
         without = [one["agency"] for one in out]
         kept = [one.agency for one in standings if one.status not in OUT]
         found = self.solving.matching(asked, without, kept)
@@ -196,26 +203,20 @@ class Following:
         if known is None:
             change = formation.form(proposal, pilot.state, standings, answers, self._ledger.now())
             self._write(change, current, trace)
-        return self._write(
-            proposing.formed(proposal, current.version, formation.testbed_id(current.id)), current, trace
-        )
+        change = proposing.formed(proposal, current.version, formation.testbed_id(current.id))
+        return self._write(aftermath.ended(change, current), current, trace)
 
     def _accompany(self, pilot: Row, current: Row, matchable: bool, trace: str | None) -> bool:
         """After the testbed formed: members may leave; where it dissolves, the pilot is matched again."""
         testbed = documents.find("testbed", str(current.state.get("testbed")))
         if testbed is None or not testbed.is_live:
             return False
-        standings = standings_of(current.state, documents.answers_to([current]), self._ledger.now())
-        left = [one.agency for one in standings if one.status == "withdrawn"]
-        state = testbed.state
-        if state.get("status") == "dissolved":
+        now = self._ledger.now()
+        if testbed.state.get("status") == "dissolved":
+            standings = standings_of(current.state, documents.answers_to([current]), now)
             return matchable and self._propose(pilot, current, trace, standings)
-        after = formation.after_leaving(state, left, self.solving.is_un, self._ledger.now())
-        if after is None:
-            return False
-        verb = "dissolved" if after["status"] == "dissolved" else "revised"
-        change = Change("testbed", verb, testbed.id, testbed.version + 1, testbed.key[0], after)
-        return self._write(change, testbed, trace)
+        change = aftermath.testbed_after(testbed, current, self.solving.is_un, now)
+        return change is not None and self._write(change, testbed, trace)
 
     # -- invitations that waited -----------------------------------------------------------------------------
 

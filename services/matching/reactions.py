@@ -15,6 +15,7 @@ from shared.facts.fact import Fact
 from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
+from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
 from shared.ledger.rows import Key, Row
 from shared.ledger.work import Task, Work
 
@@ -27,7 +28,7 @@ PRIVATE_WORDS: Mapping[str, Sequence[str]] = {"response": WORDS, "suspension": (
 
 class Reactions:
     """Keys: `pilot|<id>`, `offer|<code>|<capability>`, `promise|<capability>`, `rules|<agency>`, `slots|<agency>`,
-    `share|<agency>|<kind>/<id>`, and `deadline|<pilot>|<time>`, which is due at that time."""
+    `share|<agency>|<kind>/<id>`, `narrowed|<agency>|<kind>/<id>`, and `deadline|<pilot>|<time>`, due at that time."""
 
     def __init__(self, work: Work, keyring: Keyring, memory: Memory) -> None:
         self._work = work
@@ -50,17 +51,22 @@ class Reactions:
         state, hosted = row.state, self._keyring.hosts(row.key[0])
         if hosted and _is_in_circle(row):
             yield f"share|{row.key[0]}|{row.key[2]}"
+        if hosted and row.kind in ("proposal", "testbed") and wider_ledger(row) is not None:
+            yield f"narrowed|{row.key[0]}|{row.key[2]}"
         match row.kind:
             case "pilot" if hosted:
                 yield f"pilot|{row.id}"
             case "proposal":
                 if hosted:
                     yield f"pilot|{state.get('pilot')}"
+                else:  # promises to it may have been heard of before it was
+                    covers = (cover for member in _dicts(state.get("team")) for cover in _dicts(member.get("covers")))
+                    yield from (f"promise|{one.get('capability')}" for one in covers)
                 yield from (f"slots|{one.get('agency')}" for one in _dicts(state.get("invitations")))
             case "response":
                 yield from (f"pilot|{state.get('pilot')}", f"slots|{row.key[0]}")
                 yield from (f"promise|{one.get('capability')}" for one in _dicts(state.get("reserves")))
-            case "testbed":
+            case "testbed" | "suspension":
                 yield from (f"pilot|{pilot}" for pilot in state.get("pilots") or ())
             case "capability":
                 before = self._memory.capability_code(row.id)
@@ -95,6 +101,8 @@ class Reactions:
             self.following.invite_further(rest, task.trace)
         elif what == "share":
             self._share(rest, task.trace)
+        elif what == "narrowed":
+            self._narrow(rest, task.trace)
         elif what == "offer":
             code, _, capability = rest.partition("|")
             memory = self._memory.fresh()
@@ -123,6 +131,13 @@ class Reactions:
         if not self._keyring.hosts(agency):
             return recused
         return recused | {row.id for row in rows_of(PilotRow.objects(lead=agency, life="open"))}
+
+    def _narrow(self, rest: str, trace: str | None) -> None:
+        assert self.ledger is not None
+        agency, _, aggregate = rest.partition("|")
+        row = documents.matching_rows().get((agency, "matching", aggregate))
+        if row is not None:
+            withdraw_from_mesh(self.ledger, row, trace)
 
     def _share(self, rest: str, trace: str | None) -> None:
         """The mesh learns of what an agency said within a circle, without its words."""

@@ -42,7 +42,7 @@ def author_for(ledger: Ledger, caller: Actor, agency: str, roles: tuple[str, ...
     """The author of a fact in the agency's name. Raises Forbidden, or Misdirected where another node hosts it."""
     author = require(caller, agency, *roles)
     if not ledger.hosts(agency):
-        raise Misdirected(f"This node does not host {agency}; send this to the node that does.")
+        raise Misdirected.of(agency)
     return author
 
 
@@ -103,8 +103,6 @@ def newest_version(ledger: Ledger, agency: str, kind: str, record_id: str) -> in
 
 
 def proposal_now(ledger: Ledger, row: Row) -> tuple[dict[str, Any], int]:
-    """The proposal as its ledger has it: newer than the row where this node hosts the lead."""
-    if ledger.hosts(row.key[0]):
-        state, version, _ = ledger.current(row.key[0], "proposal", row.id)
-        return state, version
-    return row.state, row.version
+    """The proposal as this node's store has it, which may be newer than the row."""
+    state, version, _ = ledger.current(row.key[0], "proposal", row.id)
+    return state, version

@@ -12,7 +12,8 @@ from shared.facts.fact import Fact
 from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
-from shared.ledger.rows import WITHDRAWN, Key, Row
+from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
+from shared.ledger.rows import Key, Row
 from shared.ledger.work import Task, Work
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Reactions:
                 keys.add(f"pilot|{row.state.get('pilot')}")
             elif row.kind == "testbed":
                 keys.update(f"pilot|{pilot}" for pilot in row.state.get("pilots", ()))
-            elif narrowed_from(row) is not None and self._keyring.hosts(agency):
+            elif wider_ledger(row) is not None and self._keyring.hosts(agency):
                 keys.add(f"narrowed|{agency}|{aggregate}")
         self._work.touch(keys, trace)
 
@@ -66,22 +67,9 @@ class Reactions:
 
     def _narrow(self, task: Task) -> bool:
         _, agency, aggregate = task.key.split("|", 2)
-        kind = aggregate.split("/", 1)[0]
         row = documents.registry_rows().get((agency, "registry", aggregate))
-        wider = None if row is None else narrowed_from(row)
-        if row is None or wider is None:
-            return True
-        self._ledger.react(
-            row.shown.hash,
-            agency,
-            kind,
-            WITHDRAWN,
-            row.id,
-            {"id": row.id, "withdrawn": True},
-            version=row.version + 1,
-            audience="mesh",
-            trace=task.trace,
-        )
+        if row is not None:
+            withdraw_from_mesh(self._ledger, row, task.trace)
         return True
 
     def _follow(self, task: Task) -> bool:
@@ -124,14 +112,3 @@ def _screened(row: Row, screening: Row, asked: object) -> Change | None:
 
 def _joined(row: Row, testbed: Row, ledger: Ledger) -> Change | None:
     return follow_testbed(row.state, testbed.state, version=row.version, now=ledger.now())
-
-
-def narrowed_from(row: Row) -> str | None:
-    """The wider ledger that still shows the record although a later version stands in a narrower one."""
-    shown = row.shown
-    if not shown.is_live or shown.ledger.count(".") == 1:
-        return None
-    for track in row.tracks:
-        if track.is_live and track.ledger.count(".") == 1 and track.version < shown.version:
-            return track.ledger
-    return None

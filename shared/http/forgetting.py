@@ -43,7 +43,7 @@ def redact(request: Request, caller: Caller, body: Body, idempotency_key: Idempo
     name = _ledger_of(post, ledger.service)
     author = require(caller, name.agency, "admin")
     if not ledger.hosts(name.agency):
-        raise Misdirected(f"This node does not host {name.agency}.")
+        raise Misdirected.of(name.agency)
     redaction_id = new_id()
     draft = Draft(
         agency=name.agency,

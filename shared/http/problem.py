@@ -10,9 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from pymongo.errors import PyMongoError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from shared.problems import Fault, Invalid, Problem
+from shared.http.addresses import with_address
+from shared.problems import Fault, Invalid, Misdirected, Problem
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def said(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, Problem)
+        if isinstance(problem, Misdirected):
+            return problem_answer(await run_in_threadpool(with_address, problem, request), request)
         return problem_answer(problem, request)
 
     @app.exception_handler(RequestValidationError)

@@ -12,6 +12,7 @@ from shared.access.actors import Actor
 from shared.facts.fact import Fact, rfc3339
 from shared.facts.ids import new_id
 from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE, ledger_name
+from shared.http.addresses import check_hosted
 from shared.http.posted import Posted, command_of, etag
 from shared.ledger.drafts import Author, Draft, Recorded
 from shared.ledger.ledger import Gone, Ledger
@@ -63,6 +64,7 @@ def create(
 ) -> JSONResponse:
     """A new record. `decide` gets the id it would have. A repeated request is answered as the first time."""
     ledger = ledger_of(request)
+    check_hosted(ledger, caller)
     record_id = new_id()
     command = command_of(caller, f"POST {kind}", key, body.digest, record_id)
     earlier = ledger.earlier_answer(command)
@@ -88,6 +90,7 @@ def change_record(
 ) -> JSONResponse:
     """One more version of a record. `expected` is the version that the client read; None where none is asked for."""
     ledger = ledger_of(request)
+    check_hosted(ledger, caller)
     command = None
     if body is not None:
         command = command_of(caller, f"{request.method} {request.url.path}", key, body.digest, row.id)
@@ -106,7 +109,7 @@ def change_record(
 
 def commit(ledger: Ledger, caller: Actor, change: Decided, command: Command | None) -> Recorded:
     if not ledger.hosts(change.agency):
-        raise Misdirected(f"This node does not host {change.agency}; send this to the node that does.")
+        raise Misdirected.of(change.agency)
     return ledger.record(
         Draft(
             agency=change.agency,

@@ -1,4 +1,4 @@
-"""One whole node for all service tests that neither stop it nor count its records."""
+"""Whole nodes for all service tests that neither stop them nor count their records."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .running import RunningNode
+from .two_nodes import Link, Mesh
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
         yield running.start()
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """Two nodes of one mesh, `a` (which holds the anchor's key) and `b`. Each test has countries of its own."""
+    made = Mesh(tmp_path_factory.mktemp("mesh"), "a", "b", PILOTMESH_WEBHOOK_ALLOW_PRIVATE="true")
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def link(mesh: Mesh) -> Iterator[Link]:
+    """What is shared at one of the two nodes is at the other a moment later, unless the test cuts it."""
+    made = Link(mesh["a"], mesh["b"])
+    try:
+        yield made
+    finally:
+        made.close()

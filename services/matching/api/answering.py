@@ -90,7 +90,7 @@ def _respond(
             agency,
             post,
             standing=standing,
-            previous=next((one for one in answers if one.id == own_id), None),
+            previous=next((one for one in answers if (one.id, one.agency) == (own_id, agency)), None),
             version=newest_version(ledger, agency, "response", own_id),
             actor=author.actor,
             role=author.role,

@@ -79,7 +79,7 @@ def hand_in(
     ledger = ledger_of(request)
     role = changes.may_report(caller)
     if not ledger.hosts(caller.agency):
-        raise Misdirected(f"This node does not host {caller.agency}.")
+        raise Misdirected.of(caller.agency)
     upload = new_id()
     command = command_of(caller, "POST observations", key, body.digest, upload)
     earlier = ledger.earlier_answer(command)

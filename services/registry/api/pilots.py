@@ -16,6 +16,7 @@ from services.registry.records.screening import ScreeningPost
 from services.registry.screening import CURRENT
 from services.registry.writing import change_record, commit, create, ledger_of, readable, told_fact
 from shared.access.actors import Actor
+from shared.http.addresses import check_hosted
 from shared.http.caller import Caller
 from shared.http.paging import Paged
 from shared.http.posted import Body, IdempotencyKey, IfMatch, command_of, describes
@@ -166,6 +167,7 @@ def screen_pilot(
     request: Request, caller: Caller, pilot_id: str, body: Body, key: IdempotencyKey = None
 ) -> JSONResponse:
     ledger = ledger_of(request)
+    check_hosted(ledger, caller)
     row = readable(caller, "pilot", pilot_id)
     pilot, pilot_version, _ = ledger.current(row.key[0], "pilot", pilot_id)
     screening_id = domain.screening_id(pilot_id)
