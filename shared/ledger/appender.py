@@ -22,11 +22,12 @@ from pymongo.errors import AutoReconnect, BulkWriteError, PyMongoError
 
 from shared.facts.fact import SALT_BYTES, Fact, rfc3339
 from shared.facts.ids import new_id
-from shared.facts.keys import Unsigned, seal
+from shared.facts.keys import SigningKey, Unsigned, seal
 from shared.facts.names import fact_type
 from shared.facts.verify import Head
 from shared.ledger.drafts import Draft, Recorded, payload_of
-from shared.ledger.keyring import Keyring
+from shared.ledger.keyring import Keyring, Stamp
+from shared.ledger.signing import signer
 from shared.ledger.store import Command, LedgerStore
 from shared.ledger.waiting import Waiting, answer_repetition, refuse, stale
 from shared.problems import Conflict, Unavailable
@@ -65,6 +66,8 @@ class Appender:
         self._clock = clock
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._heads: dict[str, Head] = {}
+        self._keys: dict[str, SigningKey] = {}
+        self._stamps: dict[str, Stamp | None] = {}
         self._thread = threading.Thread(target=self._run, name="appender", daemon=True)
         self._gate = threading.Lock()
         self._stopping = False
@@ -137,7 +140,7 @@ class Appender:
                 remaining = self._commit_some(remaining)
             except PyMongoError as error:
                 log.warning("ledger store: %s", error)
-                self._heads.clear()
+                self._forget()
                 remaining = [one for one in remaining if not one.done.done()]
                 if not isinstance(error, AutoReconnect) or time.monotonic() > until:
                     refuse(remaining, Unavailable(f"{AWAY} ({type(error).__name__})"))
@@ -145,7 +148,7 @@ class Appender:
                 time.sleep(0.1)
             except Exception as error:  # one bad draft must not end the thread, nor take its neighbours with it
                 log.exception("append failed")
-                self._heads.clear()
+                self._forget()
                 remaining = [one for one in remaining if not one.done.done()]
                 if len(remaining) == 1:
                     refuse(remaining, error)
@@ -181,7 +184,7 @@ class Appender:
         self._acknowledge(ready[:committed], facts[:committed])
         rest = [one for one in ready[committed:] if not one.done.done()]
         if rest:
-            self._heads.clear()
+            self._forget()
             for waiting in rest:
                 waiting.attempts += 1
             exhausted = [waiting for waiting in rest if waiting.attempts > ATTEMPTS]
@@ -230,11 +233,14 @@ class Appender:
     def _seal_all(self, ready: list[Waiting]) -> list[Fact]:
         now = rfc3339(self._clock())
         heads: dict[str, Head] = {}
+        keys: dict[str, SigningKey] = {}
         facts = []
+        self._forget_if_touched({waiting.draft.agency for waiting in ready})
         for waiting in ready:
             draft = waiting.draft
             ledger = draft.ledger
             head = heads.get(ledger) or self._heads.get(ledger) or self._store.head(ledger)
+            key = keys.get(ledger) or self._keys.get(ledger) or signer(self._store, self._keyring, ledger, head)
             unsigned = Unsigned(
                 mesh=self._mesh,
                 ledger=ledger,
@@ -256,11 +262,29 @@ class Appender:
                 sequence=head.sequence + 1,
                 previous=head.hash,
                 salt=secrets.token_bytes(SALT_BYTES),
-                key=self._keyring.key(draft.agency),
+                key=key,
             )
             heads[ledger] = Head(head.epoch, head.sequence + 1, fact.hash)
+            keys[ledger] = key
             facts.append(fact)
+        self._keys.update(keys)
         return facts
+
+    def _forget_if_touched(self, agencies: set[str]) -> None:
+        """A key that was replaced or put away, by whichever process of the node, ends what is remembered of its
+        ledgers. As long as a remembered head is the newest, nothing but this appender has followed it, so that the
+        remembered key holds: rekeying is a fact of the ledger itself."""
+        for agency in agencies:
+            stamp = self._keyring.stamp(agency)
+            if self._stamps.get(agency) != stamp:
+                self._stamps[agency] = stamp
+                for known in (self._heads, self._keys):
+                    for ledger in [one for one in known if one.startswith(f"{agency}.")]:
+                        del known[ledger]
+
+    def _forget(self) -> None:
+        self._heads.clear()
+        self._keys.clear()
 
     def _committed_after_lost_answer(self, facts: Sequence[Fact]) -> int:
         """The connection broke: looks for our own hashes, because the insert may have been done."""

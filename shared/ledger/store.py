@@ -26,6 +26,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from shared.facts.fact import Fact
+from shared.facts.names import LedgerName
 from shared.facts.verify import REDACTED, REKEYED, REOPENED, Head
 from shared.ledger.recent import RecentFacts
 
@@ -283,10 +284,17 @@ class LedgerStore:
         if tails:
             self._tails.bulk_write(tails, ordered=False)
 
-    def rekeyings(self) -> list[Fact]:
-        """Every fact that gives a ledger a new key, in the order of its ledger."""
-        facts = [fact_of(document) for document in self.facts.find({"rekeys": True})]
+    def rekeyings(self, ledger: str | None = None) -> list[Fact]:
+        """Every fact that gives a ledger (or this one) a new key, in the order of its ledger."""
+        wanted = {"rekeys": True} if ledger is None else {"rekeys": True, "ledger": ledger}
+        facts = [fact_of(document) for document in self.facts.find(wanted)]
         return sorted(facts, key=lambda fact: (str(fact.header.ledger), fact.header.position))
+
+    def redactions(self, ledger: LedgerName) -> list[Fact]:
+        """Every redaction in a ledger."""
+        about = {"$gte": "fact/", "$lt": "fact0"}  # a range of the index: there are few of them among many facts
+        wanted = {"agency": ledger.agency, "service": ledger.service, "aggregate": about, "ledger": str(ledger)}
+        return [fact for fact in map(fact_of, self.facts.find(wanted)) if fact.header.type == REDACTED]
 
     def ensure_durable(self, facts: Iterable[Fact]) -> None:
         """Returns when these facts, found by reading, are known to be journaled on a majority."""
