@@ -23,7 +23,9 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from deploy.nats.link import Link, link_of, readers_of
 from deploy.nats.streams import CONSUMERS, STREAMS
+from shared.bus.links import consumer_of
 from shared.settings import Settings
 
 PROVISIONER = "provisioner"
@@ -42,9 +44,27 @@ async def provision(settings: Settings, *, patience_seconds: float = 10) -> list
             changes += await _ensure_stream(js, stream_config(settings, name, subject))
             for service in CONSUMERS:
                 changes += await _ensure_consumer(js, name, consumer_config(service))
-        return changes
+        return changes + await _ensure_readers(js, settings, link_of(settings.home))
     finally:
         await connection.close()
+
+
+async def provision_readers(settings: Settings, link: Link, *, patience_seconds: float = 10) -> list[str]:
+    """The consumers by which linked nodes read here; raises as `provision` does."""
+    connection = await connect(settings, PROVISIONER, patience_seconds=patience_seconds)
+    try:
+        return await _ensure_readers(connection.jetstream(timeout=patience_seconds), settings, link)
+    finally:
+        await connection.close()
+
+
+async def _ensure_readers(js: JetStreamContext, settings: Settings, link: Link) -> list[str]:
+    changes: list[str] = []
+    for reader, streams in readers_of(link).items():
+        for stream in streams:
+            wanted = reader_config(consumer_of(reader, settings.nats_domain), stream, link)
+            changes += await _ensure_consumer(js, stream, wanted)
+    return changes
 
 
 async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list[str]:
@@ -69,6 +89,14 @@ async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list
                     continue
                 wrong = _differences(consumer_config(service), consumer, ignore=set())
                 found += [f"consumer {name}/{service}: {', '.join(wrong)} not as provisioned"] if wrong else []
+        link = link_of(settings.home)
+        for reader, streams in readers_of(link).items():
+            for name in streams:
+                consumer_name = consumer_of(reader, settings.nats_domain)
+                try:
+                    await js.consumer_info(name, consumer_name)
+                except NotFoundError:
+                    found.append(f"consumer {name}/{consumer_name}, by which {reader} reads here, is missing")
         return found
     finally:
         await connection.close()
@@ -123,6 +151,21 @@ def consumer_config(service: str) -> ConsumerConfig:
         max_ack_pending=4096,
         max_waiting=64,
     )
+
+
+VERIFIED_FOR_MEMBERS = ("verified.*.*.*.*",)
+"""Facts for the whole mesh: agency, service, kind, verb. What came for a circle has its uuid before these."""
+NOTHING = "none"
+
+
+def reader_config(consumer: str, stream: str, link: Link) -> ConsumerConfig:
+    """Another node's consumer. A member is handed no circle's facts through the hub but those of its own circles."""
+    wanted = consumer_config(consumer)
+    if link.listener is not None and stream == "VERIFIED":
+        wanted.filter_subjects = list(VERIFIED_FOR_MEMBERS)
+    if link.listener is not None and stream == "CIRCLES":
+        wanted.filter_subjects = [f"circle.{NOTHING}.>"]
+    return wanted
 
 
 async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> list[str]:

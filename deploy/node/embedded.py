@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.nats import config
-from deploy.nats.streams import STREAMS
 from deploy.node.child import Child
 from deploy.node.given_up import database_gave_up, nats_gave_up
 from deploy.node.home import Home, NodeError
@@ -96,15 +95,9 @@ def database_command(store: Path, port: int) -> list[str]:
 
 def nats_command(settings: Settings, home: Path, port: int) -> list[str]:
     """Renders the configuration into `<home>/nats/` and names the command that uses it."""
-    file = home / "nats" / "nats-server.conf"
-    text = config.render(
-        config.credentials(home),
-        listen=f"{LOOPBACK}:{port}",
-        store_dir=home / "nats" / "jetstream",
-        domain=settings.nats_domain,
-        max_file_store=settings.stream_max_bytes * len(STREAMS),
-    )
-    config.write_private(file, text)
+    folder = home / "nats"
+    place = config.Place(listen=f"{LOOPBACK}:{port}", store=str(folder / "jetstream"), folder=str(folder))
+    file = config.write_configuration(settings.model_copy(update={"home": home}), place)
     return [executable("nats-server", "PILOTMESH_NATS_URL"), "--config", str(file)]
 
 

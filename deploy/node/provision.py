@@ -2,6 +2,10 @@
 
 python -m deploy.node.provision configuration     nats-server.conf and users, into PILOTMESH_HOME/nats/
 python -m deploy.node.provision streams           streams and consumers, on PILOTMESH_NATS_URL
+
+And one that runs for as long as the node does:
+
+python -m deploy.node.provision links             who may link is told to the NATS server as members come and go
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import sys
 from pathlib import Path
 
 from deploy.nats import config
-from deploy.nats.streams import STREAMS
+from deploy.nats.linking import LinkKeeper
 from deploy.node.home import NodeError
 from deploy.node.launcher import provision_node
 from deploy.node.logs import configure_logging
@@ -22,11 +26,13 @@ from shared.settings import Settings
 logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 60.0
+SEEN_AT = "/etc/pilotmesh"
+"""Where the NATS container has `<home>/nats` (docker-compose.yml)."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Prepare the NATS server of a node.")
-    parser.add_argument("step", choices=["configuration", "streams"])
+    parser.add_argument("step", choices=["configuration", "streams", "links"])
     parser.add_argument("--store", type=Path, default=Path("/data"), help="JetStream's folder as its server sees it")
     arguments = parser.parse_args()
     settings = Settings()
@@ -34,6 +40,9 @@ def main() -> int:
     if arguments.step == "configuration":
         ensure_identity(settings.home)  # once, before several services would each make one
         logger.info("wrote %s", write_configuration(settings, arguments.store))
+        return 0
+    if arguments.step == "links":
+        LinkKeeper(settings).run()
         return 0
     try:
         changes = provision_node(settings, patience_seconds=PATIENCE_SECONDS)
@@ -47,16 +56,8 @@ def main() -> int:
 
 def write_configuration(settings: Settings, store: Path) -> Path:
     """`<home>/nats/nats-server.conf` for a server that listens on all its addresses, for clients of one network."""
-    file = settings.home / "nats" / "nats-server.conf"
-    text = config.render(
-        config.credentials(settings.home),
-        listen="0.0.0.0:4222",
-        store_dir=store,
-        domain=settings.nats_domain,
-        max_file_store=settings.stream_max_bytes * len(STREAMS),
-    )
-    config.write_private(file, text)
-    return file
+    place = config.Place(listen="0.0.0.0:4222", store=str(store), folder=SEEN_AT)
+    return config.write_configuration(settings, place)
 
 
 if __name__ == "__main__":

@@ -220,5 +220,5 @@ def test_passwords_are_kept_and_read_by_their_owner_alone(tmp_path: Path) -> Non
 
 def test_permissions_name_no_wildcard_over_the_stream_api() -> None:
     for user in CONSUMERS:
-        for subject in permissions(user).publish:
+        for subject in permissions(user, "node").publish:
             assert not any(word in subject for word in ("CREATE", "DELETE", "PURGE", "UPDATE", "$JS.API.>"))

@@ -1,0 +1,105 @@
+"""A hub's and two members' NATS servers, linked by TLS and nkeys as the real configuration has it; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from deploy.nats.authority import make_authority, make_server_certificate
+from deploy.nats.config import write_private
+from deploy.nats.link import link_of
+from deploy.nats.linking import renew
+from deploy.nats.provision import connect, provision
+from deploy.node.embedded import free_port
+from shared.bus import nkey
+from shared.bus.links import inbox_of_node
+from shared.settings import Settings
+from tests import servers
+
+HUB = "hub"
+
+
+@dataclass
+class Servers:
+    """Settings of the three, by domain."""
+
+    settings: dict[str, Settings]
+    port: int
+
+    def admit(self, *domains: str) -> None:
+        """Exactly these may link from now on, as a change of the roster makes it."""
+        home = self.settings[HUB].home
+        before = link_of(home)
+        leaves = [{"domain": one, "public": nkey.public_of(seed_of(self.settings[one].home))} for one in domains]
+        write_private(home / "nats" / "members.json", json.dumps({"leaves": leaves}))
+        asyncio.run(renew(self.settings[HUB], before))
+
+
+def seed_of(home: Path) -> str:
+    told: dict[str, dict[str, str]] = json.loads((home / "nats" / "link.json").read_text())
+    return told["remote"]["seed"]
+
+
+@contextmanager
+def linked_servers(folder: Path, *members: str) -> Iterator[Servers]:
+    """A hub's server with a leaf listener, and members' servers whose users it does not know yet."""
+    port = free_port()
+    authority, key = make_authority("test")
+    certificate, certificate_key = make_server_certificate(authority, key, ["127.0.0.1"])
+    with ExitStack() as stack:
+        homes = {domain: folder / domain for domain in (HUB, *members)}
+        for name, content in (("ca.pem", authority), ("server.pem", certificate), ("server.key", certificate_key)):
+            write_private(homes[HUB] / "nats" / name, content.decode())
+        listener = {
+            "listen": f"127.0.0.1:{port}",
+            "certificate": "server.pem",
+            "key": "server.key",
+            "authority": "ca.pem",
+        }
+        write_private(homes[HUB] / "nats" / "link.json", json.dumps({"listener": listener}))
+        for member in members:
+            write_private(homes[member] / "nats" / "ca.pem", authority.decode())
+            seed, _ = nkey.make()
+            remote = {"domain": HUB, "urls": [f"tls://127.0.0.1:{port}"], "seed": seed, "authority": "ca.pem"}
+            write_private(homes[member] / "nats" / "link.json", json.dumps({"remote": remote}))
+        running = {}
+        for domain, home in homes.items():
+            settings = Settings(home=home, mongodb_uri="mongodb://unused", nats_domain=domain)
+            running[domain] = stack.enter_context(servers.embedded(settings))
+            asyncio.run(provision(running[domain]))
+        yield Servers(running, port)
+
+
+async def intake_of(settings: Settings) -> Client:
+    """Signed in as the node's intake."""
+    return await user_of(settings, "intake", inbox_of_node(settings.nats_domain))
+
+
+async def user_of(settings: Settings, user: str, inbox: str) -> Client:
+    import nats
+
+    _, password = settings.nats_login(user)
+    return await nats.connect(
+        settings.nats_url or "", user=user, password=password, inbox_prefix=inbox, max_reconnect_attempts=2,
+        error_cb=_quiet,
+    )  # fmt: skip
+
+
+async def provisioner_of(settings: Settings) -> Client:
+    return await connect(settings, "provisioner")
+
+
+async def _quiet(_: Exception) -> None:
+    """Refusals are what is looked for."""
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is waited for is in servers, not in this loop
+            await asyncio.sleep(0.02)
