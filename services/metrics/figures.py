@@ -50,15 +50,18 @@ def recorded_in(batches: Iterable[Row], indicator: str) -> Iterator[Recorded]:
                 yield Recorded(batch.key[0], at, Observation.model_validate(row))
 
 
-def counting(plan: IndicatorPlan, pilot: State, batches: Iterable[Row]) -> Current:
-    """The figures of an indicator that count, of hosted agencies' own observations."""
+def counting(
+    plan: IndicatorPlan, pilot: State, batches: Iterable[Row], told_by_others: Iterable[Recorded] = ()
+) -> Current:
+    """The figures of an indicator that count, of hosted agencies' own observations and what others published."""
     sites, lead = sites_of(pilot), str(pilot.get("lead_agency"))
 
     def owner_of(key: Key) -> str:
         country = sites.get(key.place, key.place if key.place != TOTAL else None)
         return plan.owner_at(key.place, country, lead)
 
-    return current(record({}, recorded_in(batches, plan.id)), owner_of, {plan.id: plan})
+    known = record(record({}, recorded_in(batches, plan.id)), told_by_others)
+    return current(known, owner_of, {plan.id: plan})
 
 
 def published(plan: IndicatorPlan, agency: str, progress: Iterable[Row]) -> Current:

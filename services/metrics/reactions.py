@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from services.metrics import documents, figures
+from services.metrics import documents, figures, sharing
 from services.metrics.current import Current
-from services.metrics.editions import Edition, Progress, Snapshot
+from services.metrics.editions import Edition
 from services.metrics.plans import IndicatorPlan
 from services.metrics.progress import due
 from shared.facts.fact import Fact
@@ -74,25 +74,37 @@ class Reactions:
 
     def _set_figures(self, task: Task) -> None:
         pilot = documents.find("pilot", task.key)
-        if pilot is None or not pilot.is_live:
+        if pilot is None:
+            return
+        sharing.follow_audience(self._ledger, pilot, task.trace)
+        if not pilot.is_live:
             return
         lead = pilot.key[0]
         plans = [plan for row in documents.plans_of(task.key) if (plan := figures.plan_of(row)) and row.key[0] == lead]
         today = self._ledger.now().date()
         progress = documents.progress_of(task.key)
         if self._keyring.hosts(lead):
-            own = {plan.id: figures.counting(plan, pilot.state, documents.batches_of(plan.id)) for plan in plans}
+            own = {plan.id: self._counting(plan, pilot, progress) for plan in plans}
             self._store(pilot, "private", plans, own, today)
             if self._publish(pilot, plans, own, task):
                 progress = documents.progress_of(task.key)
+        else:
+            for plan in plans:
+                sharing.contribute(self._ledger, pilot, plan, self.threshold_of, task.trace)
         told = {plan.id: figures.published(plan, lead, progress) for plan in plans}
         self._store(pilot, "published", plans, told, today)
+
+    def _counting(self, plan: IndicatorPlan, pilot: Row, progress: Sequence[Row]) -> Current:
+        batches = [row for row in documents.batches_of(plan.id) if self._keyring.hosts(row.key[0])]
+        others = sharing.told_by_others(plan, progress, self._keyring.hosts)
+        return figures.counting(plan, pilot.state, batches, others)
 
     def _store(
         self, pilot: Row, source: Any, plans: list[IndicatorPlan], found: Mapping[str, Current], today: Any
     ) -> None:
         row = figures.pilot_row(pilot.state, source, plans, found, today)
-        document = {**figures.stored(row, plans, found), "set_at": self._ledger.now()}
+        sources = sharing.sources_of(found.values(), source, self._keyring.hosted())
+        document = {**figures.stored(row, plans, found), "sources": sources, "set_at": self._ledger.now()}
         documents.set_figures(pilot.id, source, document)
 
     # -- publishing ------------------------------------------------------------------------------------------
@@ -101,7 +113,8 @@ class Reactions:
         """Publishes what is due of each indicator. Done twice it is done once: ids derive from what is published."""
         published = False
         for plan in plans:
-            history = [edition for row in documents.snapshots_of(plan.id) if (edition := edition_of(row))]
+            kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == pilot.key[0]]
+            history = [edition for row in kept if (edition := sharing.edition_of(row))]
             self._publish_pending(pilot, plan, task)
             made = due(
                 plan,
@@ -176,10 +189,3 @@ def pilots_in(rows: Iterable[Row]) -> set[str]:
 def id_of(edition: Edition) -> str:
     progress = edition.progress
     return derived_id("edition", progress.indicator, str(progress.period.start), str(progress.edition))
-
-
-def edition_of(row: Row) -> Edition | None:
-    state = row.state
-    if "progress" not in state or "snapshot" not in state:
-        return None
-    return Edition(Progress.model_validate(state["progress"]), Snapshot.model_validate(state["snapshot"]))

@@ -9,6 +9,7 @@ from services.registry import documents
 from services.registry.domain import Change, follow_screening, follow_testbed
 from services.registry.screening import CURRENT, QUESTIONNAIRES
 from shared.facts.fact import Fact
+from shared.http.recording import audience_of
 from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
@@ -45,7 +46,7 @@ class Reactions:
                 keys.add(f"pilot|{row.state.get('pilot')}")
             elif row.kind == "testbed":
                 keys.update(f"pilot|{pilot}" for pilot in row.state.get("pilots", ()))
-            elif wider_ledger(row) is not None and self._keyring.hosts(agency):
+            if row.kind != "testbed" and wider_ledger(row) is not None and self._keyring.hosts(agency):
                 keys.add(f"narrowed|{agency}|{aggregate}")
         self._work.touch(keys, trace)
 
@@ -70,7 +71,26 @@ class Reactions:
         row = documents.registry_rows().get((agency, "registry", aggregate))
         if row is not None:
             withdraw_from_mesh(self._ledger, row, task.trace)
+            if row.kind == "pilot":
+                self._narrow_screenings(row, task)
         return True
+
+    def _narrow_screenings(self, pilot: Row, task: Task) -> None:
+        """What was answered about a pilot goes no further than the pilot itself."""
+        audience = audience_of(pilot)
+        for row in rows_of(documents.ScreeningRow.objects(pilot=pilot.id, agency=pilot.key[0])):
+            if row.is_live and audience_of(row) != audience:
+                self._ledger.react(
+                    pilot.shown.hash,
+                    row.key[0],
+                    row.kind,
+                    "narrowed",
+                    row.id,
+                    row.state,
+                    version=row.version + 1,
+                    audience=audience,
+                    trace=task.trace,
+                )
 
     def _follow(self, task: Task) -> bool:
         pilot_id = task.key.split("|", 1)[1]

@@ -17,6 +17,7 @@ from shared.facts.fact import rfc3339
 from shared.http.caller import Caller
 from shared.http.paging import Paged, list_answer
 from shared.http.recording import audience_of, may_see, readable, told_row
+from shared.ledger.rows import Row as SharedRow
 from shared.problems import Fault, Invalid
 from shared.vocabulary import places, sdg
 from shared.vocabulary.catalogue import versions
@@ -34,8 +35,15 @@ def _source(caller: Actor, agency: str) -> str:
     return "private" if caller.agency == agency else "published"
 
 
-def _of_pilot(caller: Actor, pilot_id: str) -> dict[str, Any]:
+def _living(caller: Actor, pilot_id: str) -> SharedRow:
+    """The pilot, if this caller may see it and it is still there: one that was narrowed takes its figures with it."""
     row = readable(documents.find, caller, "pilot", pilot_id)
+    told_row(row)  # raises Gone
+    return row
+
+
+def _of_pilot(caller: Actor, pilot_id: str) -> dict[str, Any]:
+    row = _living(caller, pilot_id)
     source = _source(caller, row.key[0])
     found = documents.figures({"_id": f"{pilot_id}|{source}"})
     if not found:
@@ -45,6 +53,7 @@ def _of_pilot(caller: Actor, pilot_id: str) -> dict[str, Any]:
             "source": source,
             "countries": [],
             "figures": {"results": [], "goals": {}, "reach": [], "apart": False, "questions": []},
+            "sources": {},
             "set_at": None,
         }
     return found[0]
@@ -56,6 +65,7 @@ def _about(document: Mapping[str, Any]) -> dict[str, Any]:
         "agency": document["agency"],
         "source": document["source"],
         "basis": BASIS[document["source"]],
+        "sources": document.get("sources") or {},
         "set_at": None if document["set_at"] is None else rfc3339(document["set_at"]),
         "versions": versions(),
     }
@@ -81,9 +91,9 @@ def pilot_reach(request: Request, caller: Caller, pilot_id: str) -> dict[str, An
 def goal_rollup(request: Request, caller: Caller, goal: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
     if goal not in sdg.GOALS:
         raise Invalid([Fault("goal", "unknown-code", f"{goal!r} is no goal: 1 to 17")])
-    rows, shared = _chosen(caller, {"goals": goal})
+    rows, shared, said = _chosen(caller, {"goals": goal})
     found = per_goal(rows, shared).get(goal)
-    return {"goal": goal, "label": dict(sdg.GOALS[goal].label), **_told_or_none(found), **_said(rows)}
+    return {"goal": goal, "label": dict(sdg.GOALS[goal].label), **_told_or_none(found), **said}
 
 
 @router.get("/countries/{iso3}", summary="What pilots do in a country")
@@ -91,20 +101,20 @@ def country_rollup(request: Request, caller: Caller, iso3: str) -> dict[str, Any
     place = places.PLACES.get(iso3)
     if place is None:
         raise Invalid([Fault("iso3", "unknown-code", f"{iso3!r} is no ISO 3166-1 alpha-3 code such as ZMB")])
-    rows, shared = _chosen(caller, {"countries": iso3})
+    rows, shared, said = _chosen(caller, {"countries": iso3})
     found = per_country(rows, shared).get(iso3)
-    return {"country": iso3, "label": dict(place.names), **_told_or_none(found), **_said(rows)}
+    return {"country": iso3, "label": dict(place.names), **_told_or_none(found), **said}
 
 
 @router.get("/overview", summary="All pilots: counts, people reached, evidence")
 def overview(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
-    rows, shared = _chosen(caller, {})
+    rows, shared, said = _chosen(caller, {})
     goals, countries = per_goal(rows, shared), per_country(rows, shared)
     return {
         **told_rollup(of_all(rows, shared)),
         "goals": {goal: told_rollup(row) for goal, row in goals.items()},
         "countries": {country: told_rollup(row) for country, row in countries.items()},
-        **_said(rows),
+        **said,
     }
 
 
@@ -115,7 +125,7 @@ def list_progress(
     page: Paged,
     pilot: Annotated[str, Query(max_length=64)],
 ) -> JSONResponse:
-    readable(documents.find, caller, "pilot", pilot)  # a pilot that was narrowed takes its figures with it
+    _living(caller, pilot)
     rows = [row for row in documents.progress_of(pilot) if may_see(caller, row.key[0], audience_of(row))]
     start = next((number + 1 for number, row in enumerate(rows) if row.id == page.after), 0) if page.after else 0
     shown = rows[start : start + page.limit]
@@ -123,8 +133,9 @@ def list_progress(
     return list_answer(request, [told_row(row) for row in shown], last)
 
 
-def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], frozenset[frozenset[str]]]:
-    """One row per pilot, from the caller's own observations or from what others published; and agreed sharing."""
+def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], frozenset[frozenset[str]], dict[str, Any]]:
+    """One row per pilot, from the caller's own observations or from what others published; agreed sharing; and on
+    whose figures it rests."""
     found = documents.figures(query)
     private = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "private"}
     published = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "published"}
@@ -135,7 +146,15 @@ def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], froze
     ]
     declared = {one["pilot"]: one["figures"].get("shared_reach_with", []) for one in found}
     lead_of = {one["pilot"]: one["agency"] for one in found}
-    return rows, agreed_sharing(declared, lead_of).agreed
+    chosen = {(row.pilot, row.source) for row in rows}
+    sources = {
+        source
+        for one in found
+        if (one["pilot"], one["source"]) in chosen
+        for source in (one["source"], *(one.get("sources") or {}).values())
+    }
+    said = {"basis": {source: BASIS[source] for source in sorted(sources)}, "versions": versions()}
+    return rows, agreed_sharing(declared, lead_of).agreed, said
 
 
 def _told_or_none(row: Row | None) -> dict[str, Any]:
@@ -154,8 +173,3 @@ def told_rollup(row: Row) -> dict[str, Any]:
         "reach": {kind: asdict(bounds) for kind, bounds in row.reach.items()},
         "sources": dict(row.sources),
     }
-
-
-def _said(rows: list[PilotRow]) -> dict[str, Any]:
-    sources = sorted({row.source for row in rows})
-    return {"basis": {source: BASIS[source] for source in sources}, "versions": versions()}

@@ -1,0 +1,162 @@
+"""What of a pilot's figures crosses to other nodes: how far its plans and progress go, and what a partner publishes.
+
+Raw observations stay on the node of the agency that made them. Where an agency owns figures of another's pilot whose
+lead is hosted elsewhere, its own node publishes those, suppressed, on the plan's calendar; the lead's node counts them
+beside its own observations, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.metrics import documents, figures
+from services.metrics.current import Current, Position, Recorded
+from services.metrics.editions import Edition, Progress, Snapshot, as_recorded
+from services.metrics.plans import IndicatorPlan
+from services.metrics.progress import due
+from shared.facts.ids import derived_id
+from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE
+from shared.http.recording import audience_of
+from shared.ledger.ledger import Ledger
+from shared.ledger.narrowing import withdraw_from_mesh
+from shared.ledger.rows import WITHDRAWN, Key, Row
+from shared.vocabulary.dimensions import TOTAL
+
+
+def follow_audience(ledger: Ledger, pilot: Row, trace: str | None) -> None:
+    """Plans and published progress go as far as the pilot's own record: narrowed with it, shared with it again."""
+    if pilot.is_live:
+        audience = audience_of(pilot)
+    elif pilot.shown.verb == WITHDRAWN:
+        audience = PRIVATE_AUDIENCE
+    else:
+        return  # redacted, or newer than this node: nothing is known of its audience
+    rows = documents.metrics_rows()
+    for row in [*documents.plans_of(pilot.id), *documents.progress_of(pilot.id)]:
+        if not ledger.hosts(row.key[0]):
+            continue
+        if audience_of(row) != audience:
+            verb = "shared" if audience == MESH_AUDIENCE else "narrowed"
+            ledger.react(
+                f"{pilot.shown.hash}|{row.version}",
+                row.key[0],
+                row.kind,
+                verb,
+                row.id,
+                row.state,
+                version=row.version + 1,
+                audience=audience,
+                trace=trace,
+            )
+        withdraw_from_mesh(ledger, _again(rows.load([row.key]), row), trace)
+
+
+def _again(found: Mapping[Key, Row], row: Row) -> Row:
+    return found.get(row.key, row)
+
+
+def told_by_others(plan: IndicatorPlan, progress: Iterable[Row], own: Callable[[str], bool]) -> Iterator[Recorded]:
+    """What agencies that are not hosted here published of this indicator: the newest edition of each period."""
+    newest: dict[tuple[str, date, date], tuple[Progress, Row]] = {}
+    for row in progress:
+        agency = row.key[0]
+        if own(agency):
+            continue  # their observations are here: never both
+        try:
+            told = Progress.model_validate(row.state)
+        except ValidationError:
+            continue
+        period = (agency, told.period.start, told.period.end)
+        if told.indicator == plan.id and (period not in newest or newest[period][0].edition < told.edition):
+            newest[period] = (told, row)
+    for told, row in newest.values():
+        shown = row.shown
+        at = Position(shown.epoch, shown.sequence, 0, shown.ledger)
+        yield from as_recorded(told, plan, row.key[0], at)
+
+
+def contribute(
+    ledger: Ledger, pilot: Row, plan: IndicatorPlan, threshold_of: Callable[[str], int], trace: str | None
+) -> None:
+    """Publishes the figures that hosted agencies own in a pilot whose lead another node hosts. Done twice, it is done
+    once: the ids derive from what is published."""
+    lead, batches = pilot.key[0], documents.batches_of(plan.id)
+    sites = figures.sites_of(pilot.state)
+    for agency in sorted({row.key[0] for row in batches if ledger.hosts(row.key[0])} - {lead}):
+        own = figures.counting(plan, pilot.state, [row for row in batches if row.key[0] == agency]).figures
+        kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == agency]
+        made = due(
+            plan,
+            own,
+            ledger.now().date(),
+            sites=sites,
+            history=[edition for row in kept if (edition := edition_of(row))],
+            threshold=threshold_of(agency),
+        )
+        for edition in made.editions:
+            ledger.react(
+                "edition",
+                agency,
+                "snapshot",
+                "taken",
+                _contribution_id(agency, edition),
+                {
+                    "agency": agency,
+                    "snapshot": edition.snapshot.model_dump(mode="json"),
+                    "progress": edition.progress.model_dump(mode="json"),
+                },
+                version=1,
+                audience=PRIVATE_AUDIENCE,
+                trace=trace,
+            )
+        _publish_pending(ledger, pilot, plan, agency, trace)
+
+
+def _publish_pending(ledger: Ledger, pilot: Row, plan: IndicatorPlan, agency: str, trace: str | None) -> None:
+    there = {row.id for row in documents.progress_of(plan.pilot) if row.key[0] == agency}
+    sites, lead = figures.sites_of(pilot.state), pilot.key[0]
+    for row in documents.snapshots_of(plan.id):
+        if row.key[0] != agency or row.id in there:
+            continue
+        told = row.state["progress"]
+        owned = [
+            one for one in told["figures"] if plan.owner_at(one["place"], _country(one["place"], sites), lead) == agency
+        ]
+        ledger.react(
+            row.shown.hash,
+            agency,
+            "progress",
+            "published",
+            row.id,
+            {**told, "figures": owned, "agency": agency, "lead": lead},
+            version=1,
+            audience=audience_of(pilot),
+            trace=trace,
+        )
+
+
+def _country(place: str, sites: Mapping[str, str]) -> str | None:
+    return sites.get(place, place if place != TOTAL else None)
+
+
+def _contribution_id(agency: str, edition: Edition) -> str:
+    progress = edition.progress
+    return derived_id("contribution", agency, progress.indicator, str(progress.period.start), str(progress.edition))
+
+
+def edition_of(row: Row) -> Edition | None:
+    """An edition with the numbers behind it, from the row of its snapshot."""
+    state = row.state
+    if "progress" not in state or "snapshot" not in state:
+        return None
+    return Edition(Progress.model_validate(state["progress"]), Snapshot.model_validate(state["snapshot"]))
+
+
+def sources_of(found: Iterable[Current], source: str, own: Collection[str]) -> dict[str, Any]:
+    """From where each agency's figures that count were taken: its observations here, or what it published."""
+    agencies = {each.agency for current in found for each in current.figures.values()}
+    return {one: "private" if source == "private" and one in own else "published" for one in sorted(agencies)}
