@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from deploy.cli import doctor, hosting, operating, proof, proposals, records, results, watching
+from deploy.cli import doctor, hosting, keys, operating, proof, proposals, records, results, watching
 from deploy.cli.speaking import NoAnswer, Trouble, console, errors, plainly
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
@@ -69,6 +69,8 @@ main.command()(operating.rebuild)
 main.command("sign-in-link")(hosting.sign_in_link)
 main.add_typer(records.pilot, name="pilot")
 main.add_typer(records.capability, name="capability")
+operating.ledger.command("reopen")(keys.reopen)
 main.add_typer(operating.ledger, name="ledger")
+main.add_typer(keys.keys, name="keys")
 main.add_typer(hosting.agency, name="agency")
 main.add_typer(hosting.actor, name="actor")

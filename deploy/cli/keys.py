@@ -1,0 +1,161 @@
+"""`keys rotate`, `keys recover`, `ledger reopen`: on the node's own machine, whether or not the node runs.
+
+They work on the database and the key folder themselves: a recovery key never travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from deploy.cli.connection import Json
+from deploy.cli.proof import database
+from deploy.cli.speaking import REFUSED, Misused, Trouble, Unreachable, console, errors, plainly, table, tell_json
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.facts.keys import SigningKey
+    from shared.ledger.identity import Identity
+    from shared.ledger.keyring import Keyring
+    from shared.ledger.rekeying import Rekeying, Rotation
+    from shared.ledger.store import LedgerStore
+
+keys = typer.Typer(help="Signing keys of the agencies of this node.", no_args_is_help=True)
+
+RecoveryKey = Annotated[
+    Path,
+    typer.Option("--recovery-key", metavar="FILE", help="The recovery key as it was shown, 64 hex digits; - is stdin."),
+]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the commands work on: the ledgers and keys of one node."""
+
+    settings: Settings
+    store: LedgerStore
+    identity: Identity
+    keyring: Keyring
+
+    def rekeying(self) -> Rekeying:
+        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
+        from shared.ledger.rekeying import Rekeying  # noqa: PLC0415
+
+        author = Author("operator", "admin")
+        return Rekeying(self.store, self.identity, self.keyring, author, lambda: datetime.now(UTC))
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """The ledgers and keys in PILOTMESH_HOME. Problems of the ledger are told as the node would tell them."""
+    # Imported here: the driver takes longer to import than most commands take.
+    from pymongo import MongoClient  # noqa: PLC0415
+    from pymongo.errors import PyMongoError  # noqa: PLC0415
+
+    from shared.ledger.identity import Identity  # noqa: PLC0415
+    from shared.ledger.keyring import Keyring  # noqa: PLC0415
+    from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415
+    from shared.problems import Problem  # noqa: PLC0415
+
+    with database(Settings()) as settings:
+        try:
+            identity = Identity.read(settings.home)
+        except FileNotFoundError as error:
+            raise Misused(
+                f"{settings.home} holds no node: mesh.json is missing.", remedy="Set PILOTMESH_HOME to a node's folder."
+            ) from error
+        client: MongoClient[Document] = MongoClient(settings.mongodb_uri, tz_aware=True, serverSelectionTimeoutMS=5000)
+        with client:
+            try:
+                store = LedgerStore(client, settings.database("ledger"))
+                store.tails()
+                yield Bench(settings, store, identity, Keyring(settings.home / "keys"))
+            except Problem as problem:
+                raise Trouble(problem.detail) from problem
+            except PyMongoError as error:
+                raise Unreachable(f"The database at {settings.mongodb_uri} cannot be used: {error}") from error
+
+
+def read_recovery_key(path: Path) -> SigningKey:
+    """Raises Misused if the file cannot be read, Conflict if it holds no key."""
+    from shared.ledger.rekeying import recovery_key  # noqa: PLC0415 (as in `bench`)
+
+    try:
+        text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise Misused(f"{path} cannot be read: {error}") from error
+    return recovery_key(text)
+
+
+@keys.command("rotate")
+def rotate(
+    agency: Annotated[str, typer.Argument(help="An agency of this node, such as wfp; hub for the roster's anchor.")],
+    as_json: Json = False,
+) -> None:
+    """Give an agency a new signing key, in all its ledgers. The node may run; repeat it if it was interrupted."""
+    with plainly(), bench() as at:
+        _tell(at.rekeying().rotate(agency), as_json)
+
+
+@keys.command("recover")
+def recover(
+    agency: Annotated[str, typer.Argument(help="An agency of this node whose signing key is lost, stolen or revoked.")],
+    recovery_key: RecoveryKey,
+    as_json: Json = False,
+) -> None:
+    """Give an agency a new signing key by its recovery key. The node may run; repeat it if it was interrupted."""
+    with plainly(), bench() as at:
+        _tell(at.rekeying().rotate(agency, read_recovery_key(recovery_key)), as_json)
+
+
+def reopen(
+    ledger: Annotated[str, typer.Argument(help="A frozen ledger of this node, such as wfp.registry.")],
+    recovery_key: RecoveryKey,
+    reason: Annotated[str, typer.Option(help="Why; everybody who may read the ledger reads this.")],
+    as_json: Json = False,
+) -> None:
+    """Go on with a frozen ledger, in its next epoch, from the newest fact that is left. What others have seen beyond
+    it is given up for good: restore it first, if anybody still has it. The node may run."""
+    with plainly(), bench() as at:
+        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
+        from shared.ledger.reopening import reopen as reopen_ledger  # noqa: PLC0415
+
+        try:
+            fact = reopen_ledger(
+                at.store,
+                at.identity,
+                ledger,
+                read_recovery_key(recovery_key),
+                Author("operator", "admin"),
+                reason,
+                datetime.now(UTC),
+            )
+        except ValueError as error:
+            raise Misused(str(error)) from error
+        at.keyring.touch(fact.header.agency)
+        if as_json:
+            tell_json({"ledger": ledger, "reopened": fact.place, "hash": fact.hash, "from": fact.header.previous})
+            return
+        console.print(f"{escape(ledger)} goes on at {fact.place}, from {fact.header.previous[:16]}.")
+
+
+def _tell(done: Rotation, as_json: bool) -> None:
+    if as_json:
+        told = {"agency": done.agency, "key": done.keyid, "replaces": done.before}
+        tell_json({**told, "ledgers": done.places, "waiting": done.waiting})
+    else:
+        rows = sorted(done.places.items())
+        console.print(table("", ("ledger", "rekeyed at"), rows))
+        console.print(f"{escape(done.agency)} signs with {done.keyid} now, which replaces {done.before}.")
+        errors.print("Back up the key folder: the key before it signs nothing more.")
+    for ledger, why in done.waiting.items():
+        errors.print(f"[bold red]{escape(ledger)}[/]: {escape(why)}", soft_wrap=True)
+    if done.waiting:
+        raise typer.Exit(REFUSED)
