@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SERVICES = ("registry", "matching", "metrics", "notifier", "mesh")
@@ -26,7 +27,7 @@ class Settings(BaseSettings):
     nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")
     nats_user: str | None = Field(None, description="NATS user; without it the one made for each service.")
     nats_password: str | None = Field(None, description="Password of `PILOTMESH_NATS_USER`.")
-    nats_domain: str = Field("node", description="JetStream domain; each node needs its own (links break otherwise).")
+    nats_domain: str = Field("node", description="JetStream domain, one's own; a member's or hub's is in mesh.json.")
     database_prefix: str = Field("pilotmesh", description="Databases are <prefix>_ledger, <prefix>_registry, …")
 
     stream_max_age_days: int = Field(90, ge=1, description="How long JetStream keeps facts; the store is the record.")
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     group_commit_max: int = Field(256, ge=1, le=1000, description="Facts per journaled insert.")
     lease_seconds: float = Field(3.0, gt=0, description="A follower's lease; another replica takes over after it.")
     poll_seconds: float = Field(1.0, gt=0, description="How often a follower looks at the store without news.")
+    heads_seconds: float = Field(5.0, gt=0, description="How often nodes exchange signed heads of their ledgers.")
     max_body_bytes: int = Field(8 * 2**20, description="Largest request body; a single fact is at most 256 KiB.")
 
     small_cell: int = Field(10, ge=2, description="Default threshold (people) below which a figure is suppressed.")
@@ -45,6 +47,20 @@ class Settings(BaseSettings):
     webhook_allow_private: bool = Field(False, description="Let webhooks go to loopback and private addresses.")
     otlp_endpoint: str | None = Field(None, description="OTLP/HTTP endpoint for traces; nothing is sent without it.")
     log_level: str = Field("INFO", description="What goes to the log, from DEBUG to ERROR.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _domain_of_the_node(cls, given: Any) -> Any:
+        """A node that joined a mesh, or became a hub, keeps the domain that others know it by."""
+        if isinstance(given, dict) and not given.get("nats_domain"):
+            home = Path(given.get("home") or cls.model_fields["home"].default).expanduser()
+            try:
+                fixed = json.loads((home / "mesh.json").read_text()).get("domain")
+            except (OSError, ValueError, AttributeError):  # whoever needs the file says what is wrong with it
+                fixed = None
+            if fixed:
+                return {**given, "nats_domain": fixed}
+        return given
 
     @property
     def url(self) -> str:

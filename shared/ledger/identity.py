@@ -20,11 +20,22 @@ from shared.facts.ids import new_id
 from shared.facts.keys import KeyBook, KeyRange, Place, key_id
 from shared.facts.names import ANCHOR
 from shared.facts.verify import in_order_of_learning, learn_key
-from shared.ledger.keyring import Keyring, write_secret
+from shared.ledger.keyring import Keyring, replace_secret, write_secret
 from shared.ledger.store import LedgerStore
 
 ROSTER_LEDGER = f"{ANCHOR}.mesh"
 ROSTER = "roster/mesh"
+ACTIVE, SUSPENDED = "active", "suspended"
+"""A suspended agency's node has no link to the hub; what it had shared by then stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """The node that this one has joined: its JetStream domain, its HTTP address, where its NATS takes leaf nodes."""
+
+    domain: str
+    url: str
+    leaf: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +44,30 @@ class Identity:
 
     mesh: str
     anchor: bytes
+    hub: HubAddress | None = None
+    """None: this node is the hub, or alone."""
+    domain: str | None = None
+    """This node's JetStream domain, where it was fixed by joining or by becoming a hub (settings.nats_domain)."""
 
     @classmethod
     def read(cls, home: Path) -> Identity:
         """From <home>/mesh.json. Raises FileNotFoundError if the node was never started."""
         raw = json.loads((home / "mesh.json").read_text())
-        return cls(raw["mesh"], bytes.fromhex(raw["anchor"]))
+        hub = raw.get("hub")
+        address = None if hub is None else HubAddress(hub["domain"], hub["url"], tuple(hub["leaf"]))
+        return cls(raw["mesh"], bytes.fromhex(raw["anchor"]), address, raw.get("domain"))
+
+    def as_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"mesh": self.mesh, "anchor": self.anchor.hex(), "hub": None}
+        if self.hub is not None:
+            told["hub"] = {"domain": self.hub.domain, "url": self.hub.url, "leaf": list(self.hub.leaf)}
+        if self.domain is not None:
+            told["domain"] = self.domain
+        return told
+
+    def write(self, home: Path) -> None:
+        """Into <home>/mesh.json, whole or not at all. Whoever replaces an identity has looked at it before."""
+        replace_secret(home / "mesh.json", json.dumps(self.as_json(), indent=2) + "\n")
 
 
 def ensure_identity(home: Path) -> Identity:
@@ -50,9 +79,9 @@ def ensure_identity(home: Path) -> Identity:
         with suppress(FileExistsError):  # made before, or by another process of this node in the same moment
             keyring.make(ANCHOR)
         anchor = keyring.key(ANCHOR)
-        told = {"mesh": new_id(), "anchor": anchor.public.hex()}
+        made = Identity(new_id(), anchor.public)
         with suppress(FileExistsError):
-            write_secret(home / "mesh.json", json.dumps(told, indent=2) + "\n")
+            write_secret(home / "mesh.json", json.dumps(made.as_json(), indent=2) + "\n")
         return Identity.read(home)
 
 
@@ -109,6 +138,11 @@ class Member:
     earlier: tuple[EarlierKey, ...] = ()
     """Keys before `public`, the oldest first."""
     revocations: tuple[Revocation, ...] = ()
+    domain: str | None = None
+    """JetStream domain of the node that hosts the agency; None where that node has no links."""
+    leaf: str | None = None
+    """Public half of the nkey by which that node's NATS server signs in at the hub's; None on the hub itself."""
+    status: str = ACTIVE
 
     def as_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {
@@ -119,13 +153,17 @@ class Member:
         }
         if self.earlier:
             told["earlier"] = [one.as_json() for one in self.earlier]
+        if self.domain is not None or self.status != ACTIVE:
+            told |= {"domain": self.domain, "status": self.status}
+        if self.leaf is not None:
+            told["leaf"] = self.leaf
         if self.revocations:
             told["revocations"] = [one.as_json() for one in self.revocations]
         return {**self.more, **told}
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Member:
-        known = {"agency", "public", "recovery", "node", "earlier", "revocations"}
+        known = {"agency", "public", "recovery", "node", "earlier", "revocations", "domain", "leaf", "status"}
         return cls(
             raw["agency"],
             bytes.fromhex(raw["public"]),
@@ -134,6 +172,9 @@ class Member:
             {key: value for key, value in raw.items() if key not in known},
             earlier=tuple(EarlierKey.of(one) for one in raw.get("earlier") or ()),
             revocations=tuple(Revocation.of(one) for one in raw.get("revocations") or ()),
+            domain=raw.get("domain"),
+            leaf=raw.get("leaf"),
+            status=str(raw.get("status") or ACTIVE),
         )
 
 

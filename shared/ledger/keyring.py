@@ -164,6 +164,14 @@ def write_secret(path: Path, text: str) -> None:
     _sync(path.parent)
 
 
+def replace_secret(path: Path, text: str) -> None:
+    """Like `write_secret`, in the place of whatever is there."""
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    write_secret(scratch, text)
+    scratch.replace(path)
+    _sync(path.parent)
+
+
 def _sync(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
