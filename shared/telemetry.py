@@ -45,6 +45,11 @@ NAMES: Mapping[str, Named] = {
     "pilotmesh.relay.published": Named("Facts published to JetStream"),
     "pilotmesh.follower.folded": Named("Facts folded", ("service",)),
     "pilotmesh.quarantine.entries": Named("Things refused", ("code",)),
+    "pilotmesh.intake.facts": Named("Facts of other nodes, by what became of them", ("peer", "outcome")),
+    "pilotmesh.intake.refused": Named("What peers sent and was refused, by the check that failed", ("peer", "code")),
+    "pilotmesh.intake.asked": Named("Questions to peers", ("peer", "outcome")),
+    "pilotmesh.ask.answered": Named("Questions of peers that were answered"),
+    "pilotmesh.ask.refused": Named("Questions of peers outside the audience"),
     "pilotmesh.deliveries": Named("Webhook deliveries", ("outcome",)),
 }
 

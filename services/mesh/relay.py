@@ -1,4 +1,7 @@
-"""The relay: publishes durable facts of the hosted agencies to JetStream, in order, one replica at a time.
+"""The relay: publishes durable facts to JetStream, in order, one replica at a time.
+
+One publishes what the hosted agencies wrote. Another (`foreign`) publishes to VERIFIED what the intake accepted from
+other nodes; circles' facts are not among it, because VERIFIED is open to every member: who belongs to a circle asks.
 
 Its position is the stream's own last message of each ledger, so it never has to be stored and cannot disagree.
 A fact published twice (an acknowledgement was lost) is folded once: followers go by ledger and sequence.
@@ -20,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from shared.bus.reading import read_stream
 from shared.bus.subjects import REACHED, headers_of, place_in, reached_header, reached_in, stream_of, subject_of
 from shared.facts.fact import Fact, Unreadable, to_wire
-from shared.facts.names import ANCHOR, ledger_name
+from shared.facts.names import MESH_AUDIENCE, ledger_name
 from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
 from shared.ledger.lease import Lease
@@ -44,7 +47,14 @@ class Relay:
     """Runs as one task in the mesh service's loop."""
 
     def __init__(
-        self, store: LedgerStore, keyring: Keyring, lease: Lease, connection: Client, poll: float = 1.0
+        self,
+        store: LedgerStore,
+        keyring: Keyring,
+        lease: Lease,
+        connection: Client,
+        poll: float = 1.0,
+        *,
+        foreign: bool = False,
     ) -> None:
         self._store = store
         self._keyring = keyring
@@ -52,6 +62,8 @@ class Relay:
         self._connection = connection
         self._js = connection.jetstream()
         self._poll = poll
+        self._foreign = foreign
+        self._cuts = 0
         self._positions: dict[str, Position] = {}
         self._fencing = 0
         self._scanned_at = -FULL_LOOK_SECONDS
@@ -73,12 +85,20 @@ class Relay:
         return dict(self._positions)
 
     def is_mine(self, ledger: str) -> bool:
-        """Whether this node writes the ledger. False for what is no ledger's name."""
+        """Whether this relay publishes the ledger. False for what is no ledger's name."""
         try:
-            agency = ledger_name(ledger).agency
+            name = ledger_name(ledger)
         except ValueError:
             return False
-        return agency == ANCHOR or self._keyring.hosts(agency)
+        written_here = self._keyring.hosts(name.agency)
+        return not written_here and name.audience == MESH_AUDIENCE if self._foreign else written_here
+
+    def outlet(self, ledger: str) -> tuple[str, str]:
+        """The stream to which the ledger is published, and the subjects it has there."""
+        root = ledger_name(ledger).root
+        return (
+            ("VERIFIED", f"verified.{root.split('.', 1)[1]}.>") if self._foreign else (stream_of(ledger), f"{root}.>")
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -119,6 +139,9 @@ class Relay:
         hints, self._hints = self._hints, set()
         if not hints:  # a quiet moment: has somebody appended without a nudge reaching us?
             tails = await run_in_threadpool(self._store.tails)
+            if self._cuts != self._store.cuts:  # a ledger was taken back: where the streams end is looked up anew
+                self._positions.clear()
+                self._cuts = self._store.cuts
             hints = {ledger for ledger, tail in tails.items() if self._positions.get(ledger, START) < tail}
         if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
             hints = hints.union(await run_in_threadpool(self._store.ledgers))
@@ -157,10 +180,10 @@ class Relay:
             headers[REACHED] = reached_header(reached)
         with span("relay", fact.trace, ledger=str(fact.header.ledger), sequence=fact.header.sequence):
             await self._js.publish(
-                subject_of(fact),
+                subject_of(fact, foreign=self._foreign),
                 to_wire(fact),
                 timeout=5.0,
-                stream=stream_of(str(fact.header.ledger)),
+                stream=self.outlet(str(fact.header.ledger))[0],
                 headers=headers,
             )
         counter("pilotmesh.relay.published").add(1)
@@ -168,7 +191,7 @@ class Relay:
     async def position_in_stream(self, ledger: str) -> Position:
         """How far the stream holds a ledger; (1, 0) if not at all. What is not in the store does not count."""
         try:
-            last = await self._js.get_last_msg(stream_of(ledger), ledger_name(ledger).root + ".>", direct=True)
+            last = await self._js.get_last_msg(*self.outlet(ledger), direct=True)
         except NotFoundError:
             return START
         with suppress(Unreadable):
@@ -184,8 +207,7 @@ class Relay:
     async def places_in_stream(self, ledger: str) -> set[Position]:
         """Every (epoch, sequence) of the ledger that both the stream and the store hold."""
         places: dict[str, Position] = {}
-        subject = ledger_name(ledger).root + ".>"
-        async with aclosing(read_stream(self._connection, stream_of(ledger), subject)) as stored:
+        async with aclosing(read_stream(self._connection, *self.outlet(ledger))) as stored:
             async for message in stored:
                 with suppress(Unreadable):
                     named, head = place_in(message.subject, message.headers)

@@ -72,9 +72,12 @@ class Appender:
         self._gate = threading.Lock()
         self._stopping = False
         self.frozen: dict[str, str] = {}
-        """Ledgers that must not be written to, and why: they contradict what streams or witnesses hold."""
+        """Ledgers that must not be written to, and why: they contradict what streams or witnesses hold.
+        Filled before the start; a ledger that is reopened afterwards goes on at once."""
+        self._frozen_in: dict[str, int] = {}
 
     def start(self) -> None:
+        self._frozen_in = {ledger: self._store.head(ledger).epoch for ledger in self.frozen}
         self._thread.start()
 
     def stop(self) -> None:
@@ -95,14 +98,20 @@ class Appender:
         ValueError: no node would take such a fact (a kind of another service, another agency's record).
         """
         self._keyring.key(draft.agency)
-        if draft.ledger in self.frozen:
-            raise Conflict(f"{draft.ledger} is frozen: {self.frozen[draft.ledger]}. Ask the node's operator.")
+        self._refuse_if_frozen(draft.ledger)
         waiting = Waiting(draft, payload_of(draft))
         with self._gate:
             if self._stopping:
                 raise Unavailable(STOPPING)
             self._queue.put(waiting)
         return waiting.done
+
+    def _refuse_if_frozen(self, ledger: str) -> None:
+        remedy = f"Restore what is missing, or give it up: `pilotmesh ledger reopen {ledger} --recovery-key FILE`."
+        if ledger in self.frozen and self._store.head(ledger).epoch <= self._frozen_in.get(ledger, 1):
+            raise Conflict(f"{ledger} is frozen: {self.frozen[ledger]}. {remedy}")
+        if ledger in self._store.frozen:
+            raise Conflict(f"{ledger} is frozen: two facts claim one place in it. {remedy}")
 
     def record(self, draft: Draft, timeout: float = 30.0) -> Recorded:
         """Submits and waits for the commit. Raises Stale, ReusedKey, TooLarge, Misdirected or Unavailable."""

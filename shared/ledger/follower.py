@@ -98,6 +98,8 @@ class Follower:
         self._working = threading.Lock()
         self._positions: dict[str, Head] = {}
         self._loaded_for = 0
+        self._folded_as: tuple[int, int] | None = None
+        """Version of the fold, and how often ledgers had been taken back, when everything was last folded."""
         self._scanned_at = -FULL_LOOK_SECONDS
         self._busy = False
         self._rest_until = 0.0
@@ -243,9 +245,11 @@ class Follower:
             unheard: set[str] = set()
             if not hints:  # a quiet moment: is there anything that no news told us of?
                 unheard = self._behind(self._store.tails())
+                self._refold_if_newer()
             full_look = now - self._scanned_at > FULL_LOOK_SECONDS
             if full_look:
-                unheard.update(self._store.ledgers())
+                unheard.update(self._store.tails())
+                self._refold_if_newer()
                 self._scanned_at = now
             self._busy = bool(hints)
             before = {ledger: self._position(ledger) for ledger in unheard}
@@ -285,27 +289,39 @@ class Follower:
 
     def _load(self) -> None:
         fencing = self._lease.fencing
-        self._positions, self._level_at = {}, {}
+        self._positions, self._level_at, self._folded_as = {}, {}, None
         for found in self._cursors.find({}):
             if found["_id"] != FOLD_VERSION:
                 self._positions[found["_id"]] = Head(found["epoch"], found["sequence"], found["hash"])
         self._loaded_for = fencing
 
     def _refold_if_newer(self) -> None:
+        """Folds everything again if the fold is a newer one, or if facts that were folded have been given up."""
+        if self._folded_as == (self._fold.version, self._store.cuts):
+            return
+        self._store.tails()
         found = self._cursors.find_one({"_id": FOLD_VERSION})
-        if found is not None and found["version"] == self._fold.version:
+        self._folded_as = None if found is None else (found["version"], found.get("cuts", 0))
+        if self._folded_as == (self._fold.version, self._store.cuts):
             return
         if found is not None or self._positions:
-            log.info("%s: fold version %s is new here; folding everything again", self.name, self._fold.version)
+            log.info("%s: the fold is newer, or a ledger was taken back; folding everything again", self.name)
             self._refold()
             return
-        self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
+        self._note_fold(self._store.cuts)
+
+    def _note_fold(self, cuts: int) -> None:
+        told = {"version": self._fold.version, "cuts": cuts}
+        self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": told}, upsert=True)
+        self._folded_as = (self._fold.version, cuts)
 
     def _refold(self) -> dict[str, Head]:
         """Folds from the first facts on, and puts every cursor where that ended."""
+        self._store.tails()
+        cuts = self._store.cuts  # as it was before: what is given up meanwhile is folded away the next time
         done = self._fold.rebuild(self._everything())
         self._move({ledger: done.get(ledger, Head()) for ledger in self._positions.keys() | done.keys()})
-        self._cursors.update_one({"_id": FOLD_VERSION}, {"$set": {"version": self._fold.version}}, upsert=True)
+        self._note_fold(cuts)
         return done
 
     def _everything(self) -> Iterable[tuple[str, Iterable[Sequence[Fact]]]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,10 @@ class LedgerStore:
         self._listed: set[tuple[str, int]] = set()
         self._durable: dict[str, tuple[int, int]] = {}
         self.recent = RecentFacts()
+        self.cuts = 0
+        """How often ledgers were taken back to an earlier fact, as of the last `tails`."""
+        self.frozen: dict[str, tuple[int, int]] = {}
+        """Forked ledgers and their last common place, as of the last `tails`: they are read, not written."""
         self.ensure_indexes()
 
     def ensure_indexes(self) -> None:
@@ -141,7 +145,17 @@ class LedgerStore:
 
     def tails(self) -> dict[str, tuple[int, int]]:
         """About how far each ledger reaches, in one small read; may lag behind by what was appended just now."""
-        return {found["_id"]: position_of(found.get("tail", 0)) for found in self._ledgers.find({})}
+        found = list(self._ledgers.find({}))
+        frozen = {one["_id"]: (position_of(one["frozen"]), one.get("epoch", 1)) for one in found if "frozen" in one}
+        self.frozen = {ledger: place for ledger, (place, epoch) in frozen.items() if epoch <= place[0]}
+        self.cuts = sum(one.get("cuts", 0) for one in found)
+        return {one["_id"]: position_of(one.get("tail", 0)) for one in found}
+
+    def forget_memory(self) -> None:
+        """Facts were taken out of the store: nothing that was remembered of them counts any more."""
+        self.recent.clear()
+        self._listed.clear()
+        self._durable.clear()
 
     def heads(self) -> dict[str, Head]:
         return {ledger: self.head(ledger) for ledger in self.ledgers()}
@@ -257,10 +271,23 @@ class LedgerStore:
 
     # -- what is added ---------------------------------------------------------------------------------------
 
-    def insert(self, facts: Sequence[Fact], commands: Sequence[Command | None], *, own: bool) -> None:
-        """One ordered, journaled insert. Raises what pymongo raises: the appender knows what each error means."""
+    def insert(
+        self,
+        facts: Sequence[Fact],
+        commands: Sequence[Command | None],
+        *,
+        own: bool,
+        twice: Container[str] = frozenset(),
+    ) -> None:
+        """One ordered, journaled insert. Raises what pymongo raises: the appender knows what each error means.
+
+        `twice`: hashes of another node's facts whose version is taken; they are facts all the same.
+        """
         now = datetime.now(UTC)
         documents = [document_of(f, c, own=own, at=now) for f, c in zip(facts, commands, strict=True)]
+        for document in documents:
+            if document["_id"] in twice:
+                document["version"] = stand_in_version(document["_id"])
         self._list({(document["ledger"], document["epoch"]) for document in documents})
         self.facts.insert_many(documents, ordered=True)
         try:
@@ -376,6 +403,11 @@ def document_of(fact: Fact, command: Command | None, *, own: bool, at: datetime)
     if fact.trace is not None:
         document["trace"] = fact.trace
     return document
+
+
+def stand_in_version(hash_hex: str) -> int:
+    """What stands in the column for a version that its writer used twice: below every real one, and its own."""
+    return -int(hash_hex[:13], 16)
 
 
 def fact_of(document: Document) -> Fact:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.ledger.store import LedgerStore
+from pymongo import ReplaceOne
+from pymongo.collection import Collection
+
+from shared.ledger.store import Document, LedgerStore
 
 KEPT = 10_000
 """Lines kept in the file besides each ledger's newest; older heads are implied by the chain of the newer."""
@@ -89,6 +93,56 @@ class Witness:
     def missing(self, store: LedgerStore) -> list[str]:
         """The same, one sentence each."""
         return [sentence_about(head, store) for head in self.missing_heads(store)]
+
+
+class ForeignHeads:
+    """The newest head of every ledger that other nodes hold, each signed by its owner: nobody else can invent one.
+
+    Whoever withholds facts is found out by them. What came may be checked against them later, so they are kept.
+    """
+
+    GRACE = timedelta(minutes=1)
+    """So long may a fact take to arrive after its head before it counts as missing."""
+
+    def __init__(self, collection: Collection[Document]) -> None:
+        self._heads = collection
+
+    def keep(self, heads: Iterable[Witnessed], told_by: str, now: datetime | None = None) -> int:
+        """Keeps those that reach further than what is kept; their signatures were checked. Returns how many did."""
+        known = {one["_id"]: (one["epoch"], one["sequence"]) for one in self._heads.find({})}
+        at = now or datetime.now(UTC)
+        further: dict[str, Document] = {}
+        for head in heads:
+            place = (head["epoch"], head["sequence"])
+            if known.get(head["ledger"], (0, 0)) < place:
+                known[head["ledger"]] = place
+                told = {name: head[name] for name in ("epoch", "sequence", "hash", "keyid", "signature")}
+                further[head["ledger"]] = {"_id": head["ledger"], **told, "told_by": told_by, "at": at}
+        if further:
+            self._heads.bulk_write([ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in further.values()])
+        return len(further)
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """By ledger."""
+        return {one["_id"]: {"ledger": one["_id"], **one} for one in self._heads.find({})}
+
+    def drop(self, ledger: str) -> None:
+        """Its key was revoked, or the ledger reopened from before it: the head says nothing any more."""
+        self._heads.delete_one({"_id": ledger})
+
+    def missing(self, store: LedgerStore, now: datetime | None = None) -> list[str]:
+        """A sentence for every kept head that the store does not hold, although there was time to fetch it."""
+        before = (now or datetime.now(UTC)) - self.GRACE
+        store.tails()
+        heads = [one for one in self.all().values() if one["at"] <= before and one["ledger"] not in store.frozen]
+        present = store.hashes_present([head["hash"] for head in heads])
+        absent = [head for head in heads if head["hash"] not in present]
+        return [sentence_about(head, store) for head in absent if store.head(head["ledger"]).epoch <= head["epoch"]]
+
+
+def foreign_heads(store: LedgerStore) -> ForeignHeads:
+    """Those of this node: beside the ledgers, in the same database."""
+    return ForeignHeads(store.database["foreign_heads"])
 
 
 def sentence_about(head: Witnessed, store: LedgerStore) -> str:

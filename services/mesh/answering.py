@@ -1,0 +1,216 @@
+"""What other nodes ask of this one: facts that they miss, signed heads, the evidence of forks.
+
+Who asks stands in the subject, which the link's permissions pin. A ledger is told only to those in its audience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pymongo.errors import PyMongoError
+from starlette.concurrency import run_in_threadpool
+
+from shared.bus.asking import MOST_FACTS, wire_object
+from shared.bus.links import ask_subject, asked_by
+from shared.bus.peers import domain_of, is_suspended
+from shared.facts.fact import LARGEST_NUMBER, Fact, to_bytes
+from shared.facts.names import LedgerName, ledger_name
+from shared.ledger.cutting import Forks
+from shared.ledger.identity import Identity, Roster
+from shared.ledger.keyring import Keyring
+from shared.ledger.rows import redactions_in
+from shared.ledger.store import LedgerStore
+from shared.ledger.witness import ForeignHeads
+from shared.telemetry import counter
+
+from . import heads as own_heads
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 640 * 1024
+"""Of facts in one answer: a message is at most 1 MiB, and JSON within JSON grows."""
+HEADS_AT_ONCE = 1000
+MOST_PAIRS = 100
+PER_SECOND = 40.0
+"""Questions of one peer that are answered in the long run; each is at most 256 facts."""
+AT_ONCE = 120.0
+"""Questions of one peer in a row."""
+
+
+class Allowance:
+    """A bucket of questions per asker, so that one who asks without end takes nothing from others."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def take(self, asker: str) -> bool:
+        now = self._clock()
+        left, at = self._left.get(asker, (AT_ONCE, now))
+        left = min(AT_ONCE, left + (now - at) * PER_SECOND)
+        granted = left >= 1
+        self._left[asker] = (left - 1 if granted else left, now)
+        return granted
+
+
+class Answering:
+    """Answers from the store. Knows nothing of how questions come."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        keyring: Keyring,
+        identity: Identity,
+        roster: Roster,
+        forks: Forks,
+        heads: ForeignHeads,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._identity = identity
+        self._roster = roster
+        self._forks = forks
+        self._heads = heads
+        self._signed: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._allowance = Allowance()
+
+    def answer(self, asker: str, question: bytes) -> bytes:
+        """The answer to a question of the node with this domain; an `error` where there is none."""
+        if not self._allowance.take(asker):
+            return to_bytes({"error": "asked too often; ask again in a moment", "busy": True})
+        try:
+            asked = json.loads(question)
+            if not isinstance(asked, dict):
+                raise ValueError("a question is an object")
+            told = self._answer(asker, asked)
+        except PermissionError as error:
+            counter("pilotmesh.ask.refused").add(1)
+            told = {"error": str(error)}
+        except (ValueError, RecursionError) as error:
+            told = {"error": f"unreadable question: {error}"[:300]}
+        return to_bytes(told)
+
+    def _answer(self, asker: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        match asked.get("ask"):
+            case "facts":
+                ledger, after, limit = asked.get("ledger"), asked.get("after"), asked.get("limit", MOST_FACTS)
+                if not isinstance(ledger, str) or not _is_place(after) or type(limit) is not int:
+                    raise ValueError("facts: expected ledger, after: [epoch, sequence], limit")
+                assert isinstance(after, list)
+                return self._facts(asker, ledger, (after[0], after[1]), max(1, min(limit, MOST_FACTS)))
+            case "heads":
+                after = asked.get("after", "")
+                return self._signed_heads(asker, after if isinstance(after, str) else "")
+            case "forks":
+                pairs = [
+                    pair
+                    for pair in self._forks.pairs(MOST_PAIRS)
+                    if self.may_read(asker, pair[0].header.ledger) or pair[0].header.ledger.is_private
+                ]
+                return {"pairs": [[wire_object(one), wire_object(other)] for one, other in pairs]}
+            case other:
+                raise ValueError(f"{other!r} can not be asked")
+
+    def may_read(self, asker: str, ledger: LedgerName) -> bool:
+        """Whether the node with this domain is in the ledger's audience: it hosts an agency that is, or is the hub."""
+        if ledger.is_private:
+            return False
+        hub = getattr(self._identity, "hub", None)
+        if hub is not None and asker == hub.domain:
+            return True
+        state = self._roster.state()
+        hosted = {one.agency for one in self._roster.members() if domain_of(one) == asker and not is_suspended(one)}
+        if ledger.circle is None or ledger.agency in hosted:
+            return bool(hosted)
+        circles = [one for one in state.get("circles", ()) if isinstance(one, dict) and one.get("id") == ledger.circle]
+        return any(hosted.intersection(circle.get("agencies", ())) for circle in circles)
+
+    def _facts(self, asker: str, name: str, after: tuple[int, int], limit: int) -> dict[str, Any]:
+        ledger = ledger_name(name)
+        if not self.may_read(asker, ledger):
+            raise PermissionError(f"{asker} is not in the audience of {name}")
+        found = self._store.after(name, after, limit)
+        told: list[Fact] = []
+        size = 0
+        for fact in found:
+            size += 2 * len(fact.protected) + 2 * len(fact.payload or b"") + 256
+            if told and size > MOST_BYTES:
+                break
+            told.append(fact)
+        bare = {fact.header.position for fact in told if fact.payload is None}
+        redactions = self._redactions(ledger, bare) if bare else []
+        return {
+            "facts": [wire_object(fact) for fact in told],
+            "redactions": [wire_object(fact) for fact in redactions],
+            "more": len(told) < len(found) or len(found) == limit,
+        }
+
+    def _redactions(self, ledger: LedgerName, places: set[tuple[int, int]]) -> list[Fact]:
+        """The redactions that say why these places have no content."""
+        return [
+            fact
+            for fact in self._store.redactions(ledger)
+            if any((one.epoch, one.sequence) in places for one in redactions_in(fact))
+        ]
+
+    def _signed_heads(self, asker: str, after: str) -> dict[str, Any]:
+        tails = self._store.tails()
+        moved = [
+            ledger
+            for ledger, tail in tails.items()
+            if self._keyring.hosts(ledger_name(ledger).agency) and self._signed.get(ledger, ((0, 0),))[0] != tail
+        ]
+        for head in own_heads.signed_heads(self._store, self._keyring, self._identity.mesh, moved):
+            self._signed[head["ledger"]] = (tails[head["ledger"]], head)
+        told = {ledger: _told(head) for ledger, head in self._heads.all().items()}
+        told |= {ledger: head for ledger, (_, head) in self._signed.items() if ledger in tails}
+        names = sorted(ledger for ledger in told if ledger > after and self._may_know_of(asker, ledger))
+        page = names[:HEADS_AT_ONCE]
+        return {"heads": [told[ledger] for ledger in page], "next": page[-1] if len(names) > len(page) else None}
+
+    def _may_know_of(self, asker: str, ledger: str) -> bool:
+        """A private ledger's head tells only how long it is; that a circle exists is its members' business."""
+        name = ledger_name(ledger)
+        return name.circle is None or self.may_read(asker, name)
+
+
+def _told(head: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: head[name] for name in ("ledger", "epoch", "sequence", "hash", "keyid", "signature")}
+
+
+def _is_place(after: object) -> bool:
+    return (
+        isinstance(after, list)
+        and len(after) == 2
+        and all(type(one) is int and 0 <= one <= LARGEST_NUMBER for one in after)
+    )
+
+
+async def answer_questions(connection: Client, own_domain: str, answering: Answering) -> None:
+    """Answers until cancelled. Replicas share the questions."""
+    gate = asyncio.Semaphore(4)
+
+    async def asked(message: Msg) -> None:
+        asker = asked_by(message.subject)
+        async with gate:
+            try:
+                answer = await run_in_threadpool(answering.answer, asker, message.data)
+            except PyMongoError as error:
+                answer = to_bytes({"error": f"the store does not answer ({type(error).__name__})", "busy": True})
+        if message.reply:
+            await message.respond(answer)
+        counter("pilotmesh.ask.answered").add(1)
+
+    subscription = await connection.subscribe(ask_subject(own_domain, "*"), queue="answering", cb=asked)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        if connection.is_connected:
+            await subscription.unsubscribe()

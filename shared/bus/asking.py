@@ -1,0 +1,117 @@
+"""Asking another node: facts that are missing here, signed heads, evidence of forks. JSON over request and reply.
+
+`ask.<asked domain>.<asking domain>`: the link's permissions let a node ask under its own name only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from shared.bus.links import ask_subject
+from shared.facts.fact import Fact, Unreadable, from_wire, to_bytes, to_wire
+
+PATIENCE_SECONDS = 3.0
+MOST_FACTS = 256
+"""Facts in one answer."""
+
+
+class Unanswered(RuntimeError):  # noqa: N818 - what happened
+    """The peer is away, refused, or answered what is no answer; the sentence says which."""
+
+
+class Busy(Unanswered):
+    """Asked too often; later is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Facts of one ledger, in order; `redactions` explain those among them that came without content."""
+
+    facts: list[Fact]
+    redactions: list[Fact]
+    unreadable: list[bytes]
+    more: bool
+    """Whether the peer holds more beyond them."""
+
+
+class Asking:
+    """Asks under the name of this node's domain."""
+
+    def __init__(self, connection: Client, own_domain: str) -> None:
+        self._connection = connection
+        self._own = own_domain
+
+    async def ask(self, domain: str, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The peer's answer. Raises Unanswered."""
+        subject = ask_subject(domain, self._own)
+        try:
+            answer = await self._connection.request(subject, to_bytes(dict(question)), timeout=PATIENCE_SECONDS)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unanswered(f"{domain} does not answer ({type(error).__name__})") from error
+        try:
+            told = json.loads(answer.data)
+        except (ValueError, RecursionError) as error:
+            raise Unanswered(f"{domain} answered what is no JSON") from error
+        if not isinstance(told, dict):
+            raise Unanswered(f"{domain} answered what is no object")
+        if "error" in told:
+            said = str(told["error"])[:200]
+            raise Busy(said) if told.get("busy") else Unanswered(f"{domain}: {said}")
+        return told
+
+    async def facts(self, domain: str, ledger: str, after: tuple[int, int], limit: int = MOST_FACTS) -> Answered:
+        """Facts of a ledger that come after a place. Nothing of them is checked yet. Raises Unanswered."""
+        told = await self.ask(domain, {"ask": "facts", "ledger": ledger, "after": list(after), "limit": limit})
+        unreadable: list[bytes] = []
+        facts = _facts(told.get("facts"), unreadable)
+        redactions = _facts(told.get("redactions"), unreadable)
+        return Answered(facts, redactions, unreadable, bool(told.get("more")))
+
+    async def heads(self, domain: str) -> list[dict[str, Any]]:
+        """The newest signed heads that the peer knows, its own and others'. Raises Unanswered."""
+        heads: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            told = await self.ask(domain, {"ask": "heads", "after": after})
+            page = [head for head in _listed(told.get("heads")) if isinstance(head, dict)]
+            heads += page
+            following = told.get("next")
+            if not isinstance(following, str) or following <= after:
+                return heads
+            after = following
+
+    async def forks(self, domain: str) -> list[tuple[Fact, Fact]]:
+        """Pairs of facts that contradict each other, as the peer knows them; unchecked. Raises Unanswered."""
+        told = await self.ask(domain, {"ask": "forks"})
+        pairs = []
+        for one in _listed(told.get("pairs")):
+            facts = _facts(one, [])
+            if len(facts) == 2:
+                pairs.append((facts[0], facts[1]))
+        return pairs
+
+
+def _facts(told: object, unreadable: list[bytes]) -> list[Fact]:
+    facts = []
+    for one in _listed(told):
+        try:
+            facts.append(from_wire(to_bytes(one)))
+        except (Unreadable, ValueError):
+            unreadable.append(repr(one).encode(errors="replace"))
+    return facts
+
+
+def _listed(told: object) -> list[Any]:
+    return told if isinstance(told, list) else []
+
+
+def wire_object(fact: Fact) -> dict[str, Any]:
+    """A fact inside an answer: what `to_wire` writes, as an object."""
+    told: dict[str, Any] = json.loads(to_wire(fact))
+    return told

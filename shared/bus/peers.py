@@ -1,0 +1,76 @@
+"""With whom this node exchanges facts: a member with its hub, the hub with every member's node. One connection each way
+is enough: links lead between the nodes' NATS servers, and a peer is reached by its JetStream domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import nats
+from nats.aio.client import Client
+
+from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, inbox_of_node
+from shared.ledger.identity import Identity, Member, Roster
+from shared.ledger.keyring import Keyring
+from shared.settings import Settings
+
+SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node: its JetStream domain and the streams that are pulled from it."""
+
+    domain: str
+    outlets: tuple[str, ...]
+    agencies: frozenset[str] | None = field(default=None, compare=False)
+    """Whose facts may come from there; None from a hub, which carries everybody's."""
+
+
+def domain_of(member: Member) -> str | None:
+    """The JetStream domain of the node that hosts the agency, as the roster tells it."""
+    told = member.as_json().get("domain")
+    return told if isinstance(told, str) and told else None
+
+
+def is_suspended(member: Member) -> bool:
+    return member.as_json().get("status") == SUSPENDED
+
+
+def peers_of(identity: Identity, members: Sequence[Member], keyring: Keyring, own_domain: str) -> list[Peer]:
+    """The hub, for a member; every member's node, for the hub. A node whose agencies are all suspended is none."""
+    hub = getattr(identity, "hub", None)
+    if hub is not None:
+        return [Peer(hub.domain, MEMBER_READS)]
+    by_domain: dict[str, set[str]] = {}
+    for member in members:
+        domain = domain_of(member)
+        if domain is not None and domain != own_domain and not keyring.hosts(member.agency):
+            hosted = by_domain.setdefault(domain, set())
+            if not is_suspended(member):
+                hosted.add(member.agency)
+    return [Peer(domain, HUB_READS, frozenset(hosted)) for domain, hosted in sorted(by_domain.items()) if hosted]
+
+
+def peers_now(identity: Identity, roster: Roster, keyring: Keyring, own_domain: str) -> list[Peer]:
+    return peers_of(identity, roster.members(), keyring, own_domain)
+
+
+async def connect_intake(settings: Settings, *, patient: bool = True) -> Client:
+    """A connection to this node's NATS as the intake. Raises nats.errors.Error; `patient` ones reconnect for ever."""
+    user, password = settings.nats_login(INTAKE)
+    return await nats.connect(
+        settings.nats_url or "nats://127.0.0.1:4222",
+        user=user,
+        password=password,
+        name="pilotmesh-intake",
+        inbox_prefix=inbox_of_node(settings.nats_domain),
+        connect_timeout=5,
+        reconnect_time_wait=0.5,
+        max_reconnect_attempts=-1 if patient else 2,
+        error_cb=_quiet,
+    )
+
+
+async def _quiet(_: Exception) -> None:
+    """What goes wrong is noticed where it is waited for."""
