@@ -19,11 +19,10 @@ from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import MOST_FACTS, wire_object
 from shared.bus.links import ask_subject, asked_by
-from shared.bus.peers import domain_of, is_suspended
 from shared.facts.fact import LARGEST_NUMBER, Fact, to_bytes
 from shared.facts.names import LedgerName, ledger_name
 from shared.ledger.cutting import Forks
-from shared.ledger.identity import Identity, Roster
+from shared.ledger.identity import SUSPENDED, Identity, Roster
 from shared.ledger.keyring import Keyring
 from shared.ledger.rows import redactions_in
 from shared.ledger.store import LedgerStore
@@ -122,11 +121,11 @@ class Answering:
         """Whether the node with this domain is in the ledger's audience: it hosts an agency that is, or is the hub."""
         if ledger.is_private:
             return False
-        hub = getattr(self._identity, "hub", None)
-        if hub is not None and asker == hub.domain:
+        if self._identity.hub is not None and asker == self._identity.hub.domain:
             return True
         state = self._roster.state()
-        hosted = {one.agency for one in self._roster.members() if domain_of(one) == asker and not is_suspended(one)}
+        members = self._roster.members()
+        hosted = {one.agency for one in members if one.domain == asker and one.status != SUSPENDED}
         if ledger.circle is None or ledger.agency in hosted:
             return bool(hosted)
         circles = [one for one in state.get("circles", ()) if isinstance(one, dict) and one.get("id") == ledger.circle]

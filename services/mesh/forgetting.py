@@ -28,12 +28,18 @@ class Forgetting:
     """Puts redacted copies of redacted facts into the streams and deletes the others. Its step runs in a worker."""
 
     def __init__(
-        self, settings: Settings, work: Work, loop: asyncio.AbstractEventLoop, relay: Callable[[], Relay | None]
+        self,
+        settings: Settings,
+        work: Work,
+        loop: asyncio.AbstractEventLoop,
+        relay: Callable[[], Relay | None],
+        forwarder: Callable[[], Relay | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._work = work
         self._loop = loop
         self._relay = relay
+        self._forwarder = forwarder
 
     def step(self) -> bool:
         for task in self._work.due():
@@ -50,8 +56,8 @@ class Forgetting:
         relay, place = self._relay(), (epoch, sequence)
         if relay is None:
             raise NotYetPublished("the relay has not started yet")
-        mine = relay.is_mine(ledger)
-        if mine and await relay.position_in_stream(ledger) < place:
+        publisher = next((one for one in (relay, self._forwarder()) if one is not None and one.is_mine(ledger)), None)
+        if publisher is not None and await publisher.position_in_stream(ledger) < place:
             raise NotYetPublished(f"{ledger} is not published up to {epoch}:{sequence}")
-        redacted_copy = partial(relay.fill, ledger, place) if mine else None
+        redacted_copy = partial(publisher.fill, ledger, place) if publisher is not None else None
         await delete_from_streams(self._settings, ledger, *place, first=redacted_copy)

@@ -6,11 +6,13 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-from shared.facts.keys import signature_is_valid
-from shared.facts.names import ANCHOR, ledger_name
+from shared.facts.keys import KeyBook, signature_is_valid
+from shared.facts.names import ledger_name
 from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
+from shared.ledger.signing import signer
 from shared.ledger.store import LedgerStore
+from shared.problems import Conflict
 
 from . import domain
 
@@ -22,10 +24,12 @@ def signed_heads(
     secret as such: sequence and hash tell nothing of what is in them."""
     heads = []
     for ledger, head in store.durable_heads(ledgers).items():
-        agency = ledger_name(ledger).agency
-        if (not keyring.hosts(agency) and agency != ANCHOR) or head.sequence == 0:
+        if not keyring.hosts(ledger_name(ledger).agency) or head.sequence == 0:
             continue  # another node's; or its first fact is only being written, so there is nothing to sign
-        key = keyring.key(agency)
+        try:
+            key = signer(store, keyring, ledger, head)
+        except Conflict:
+            continue  # its key is gone: until it is rekeyed nobody can say anything in its name
         signature = key.private.sign(domain.head_statement(mesh, ledger, head))
         heads.append(
             {
@@ -44,6 +48,16 @@ def head_is_signed(mesh: str, public: bytes, told: dict[str, Any]) -> bool:
     """Whether `told` (as `signed_heads` gives it) was signed under `public`."""
     statement = domain.head_statement(mesh, told["ledger"], Head(told["epoch"], told["sequence"], told["hash"]))
     return signature_is_valid_over(public, statement, base64.b64decode(told["signature"]))
+
+
+def head_is_authentic(mesh: str, book: KeyBook, told: dict[str, Any]) -> bool:
+    """Whether the ledger's owner signed this head: under the key of its last fact, or under the one for the next."""
+    agency, (epoch, sequence) = ledger_name(told["ledger"]).agency, (told["epoch"], told["sequence"])
+    for position in ((epoch, sequence), (epoch, sequence + 1)):
+        held = book.find(agency, told["keyid"], told["ledger"], position)
+        if held is not None and head_is_signed(mesh, held.public, told):
+            return True
+    return False
 
 
 def signature_is_valid_over(public: bytes, statement: bytes, signature: bytes) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from shared.bus.peers import is_suspended
 from shared.facts.keys import KeyBook
 from shared.facts.names import ledger_name
 from shared.facts.verify import Trouble, check_key
-from shared.ledger.identity import Member
+from shared.ledger.identity import SUSPENDED, Member
 from shared.ledger.store import LedgerStore
 
 Position = tuple[int, int]
 
 
 def suspended(members: Sequence[Member]) -> frozenset[str]:
-    return frozenset(member.agency for member in members if is_suspended(member))
+    return frozenset(member.agency for member in members if member.status == SUSPENDED)
 
 
 def facts_beyond(store: LedgerStore, members: Sequence[Member], book: KeyBook) -> Iterator[tuple[str, Position]]:

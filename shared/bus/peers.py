@@ -10,11 +10,9 @@ import nats
 from nats.aio.client import Client
 
 from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, inbox_of_node
-from shared.ledger.identity import Identity, Member, Roster
+from shared.ledger.identity import SUSPENDED, Identity, Member, Roster
 from shared.ledger.keyring import Keyring
 from shared.settings import Settings
-
-SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +25,15 @@ class Peer:
     """Whose facts may come from there; None from a hub, which carries everybody's."""
 
 
-def domain_of(member: Member) -> str | None:
-    """The JetStream domain of the node that hosts the agency, as the roster tells it."""
-    told = member.as_json().get("domain")
-    return told if isinstance(told, str) and told else None
-
-
-def is_suspended(member: Member) -> bool:
-    return member.as_json().get("status") == SUSPENDED
-
-
 def peers_of(identity: Identity, members: Sequence[Member], keyring: Keyring, own_domain: str) -> list[Peer]:
     """The hub, for a member; every member's node, for the hub. A node whose agencies are all suspended is none."""
-    hub = getattr(identity, "hub", None)
-    if hub is not None:
-        return [Peer(hub.domain, MEMBER_READS)]
+    if identity.hub is not None:
+        return [Peer(identity.hub.domain, MEMBER_READS)]
     by_domain: dict[str, set[str]] = {}
     for member in members:
-        domain = domain_of(member)
-        if domain is not None and domain != own_domain and not keyring.hosts(member.agency):
-            hosted = by_domain.setdefault(domain, set())
-            if not is_suspended(member):
+        if member.domain not in (None, own_domain) and not keyring.hosts(member.agency):
+            hosted = by_domain.setdefault(str(member.domain), set())
+            if member.status != SUSPENDED:
                 hosted.add(member.agency)
     return [Peer(domain, HUB_READS, frozenset(hosted)) for domain, hosted in sorted(by_domain.items()) if hosted]
 

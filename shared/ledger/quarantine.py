@@ -102,3 +102,8 @@ class Quarantine:
 
     def count(self) -> int:
         return self._entries.count_documents({})
+
+    def kinds(self) -> dict[str, int]:
+        """How often each kind of trouble was met."""
+        found = self._entries.aggregate([{"$group": {"_id": "$kind", "count": {"$sum": "$count"}}}])
+        return {one["_id"]: one["count"] for one in found}

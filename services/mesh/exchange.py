@@ -1,0 +1,111 @@
+"""What a node with peers runs besides: the intake, the relay of what it accepted, and the answers to its peers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from pymongo.database import Database
+from starlette.concurrency import run_in_threadpool
+
+from shared.bus.peers import connect_intake
+from shared.ledger.identity import Identity, Roster
+from shared.ledger.keyring import Keyring
+from shared.ledger.lease import Lease, replica_name
+from shared.ledger.quarantine import Quarantine
+from shared.ledger.store import Document, LedgerStore
+from shared.ledger.witness import foreign_heads
+from shared.settings import Settings
+
+from .accepting import Accepting
+from .answering import Answering, answer_questions
+from .intake import Intake
+from .relay import Relay
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The running parts."""
+
+    intake: Intake
+    forwarder: Relay
+    """Publishes to VERIFIED what other nodes wrote and the intake accepted."""
+
+    def heard(self, ledgers: Iterable[str]) -> None:
+        """There is news in these ledgers. Call it in the loop."""
+        told = frozenset(ledgers)
+        self.intake.heard(told)
+        self.forwarder.nudge(told)
+
+
+@dataclass(frozen=True)
+class NodeSide:
+    """What an exchange stands on."""
+
+    settings: Settings
+    store: LedgerStore
+    identity: Identity
+    roster: Roster
+    keyring: Keyring
+    quarantine: Quarantine
+    database: Database[Document]
+    nudge: Callable[[Iterable[str]], None]
+
+    @property
+    def has_peers(self) -> bool:
+        """A node that joined a hub, or became one; a node alone starts nothing."""
+        return self.identity.hub is not None or self.identity.domain is not None
+
+
+@asynccontextmanager
+async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
+    """Runs the exchange with the node's peers for as long as the context lasts."""
+    settings, leases = side.settings, side.database["leases"]
+
+    def lease(name: str) -> Lease:
+        return Lease(leases, name, replica_name(), settings.lease_seconds)
+
+    accepting = await run_in_threadpool(
+        Accepting, side.store, side.identity, side.roster, side.keyring, side.quarantine, side.database, side.nudge
+    )
+    heads = foreign_heads(side.store)
+    connection = await _connected(settings)
+    intake = Intake(
+        accepting,
+        side.keyring,
+        lease("intake"),
+        connection,
+        settings.nats_domain,
+        heads,
+        heads_every=settings.heads_seconds,
+    )
+    forwarder = Relay(side.store, side.keyring, lease("forwarder"), connection, settings.poll_seconds, foreign=True)
+    answering = Answering(side.store, side.keyring, side.identity, side.roster, accepting.forks, heads)
+    tasks = [
+        asyncio.create_task(intake.run()),
+        asyncio.create_task(forwarder.run()),
+        asyncio.create_task(answer_questions(connection, settings.nats_domain, answering)),
+    ]
+    try:
+        yield Exchange(intake, forwarder)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await connection.close()
+
+
+async def _connected(settings: Settings) -> Client:
+    while True:
+        try:
+            return await connect_intake(settings)
+        except (NatsError, OSError) as error:
+            log.warning("intake: NATS: %r", error)
+            await asyncio.sleep(0.5)
