@@ -156,6 +156,12 @@ def find(kind: str, record_id: str) -> Row | None:
     return None
 
 
+def those(kind: str, ids: Iterable[str]) -> dict[str, Row]:
+    """The records with these ids that their rightful owners wrote."""
+    found = rows_of(DOCUMENTS[kind].objects(__raw__={"id": {"$in": sorted(set(ids))}}))
+    return {row.id: row for row in found if row.state.get(OWNERS.get(kind, ""), row.key[0]) == row.key[0]}
+
+
 def proposals_of(pilot: str, lead: str) -> list[Row]:
     """The lead's proposals for its pilot, the newest round first."""
     rows = [row for row in rows_of(ProposalRow.objects(pilot=pilot)) if row.key[0] == lead and row.state]

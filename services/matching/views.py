@@ -8,7 +8,7 @@ from typing import Any
 
 from services.matching import documents
 from services.matching.documents import SHARED, AnswerRow, QuestionRow, SuspensionRow
-from services.matching.domain import formation
+from services.matching.domain import formation, late
 from services.matching.domain.responding import WORDS
 from services.matching.domain.standing import UNANSWERED, Answer, Standing, answer_to, leads_word, standings_of
 from services.matching.folds import audience_of
@@ -77,9 +77,14 @@ def _proposal(row: Row, answers: Sequence[Answer], questions: list[Told], now: d
             if standing is not None and standing.carried:
                 response["carried"] = True
         told["team"].append({**member, "response": response})
+    told["set_aside"] = [_told_aside(one) for one in state.get("set_aside") or ()]
     told["questions"] = questions
     told["awaits"] = _awaited(state, standings.values(), answers)
     return told
+
+
+def _told_aside(one: Mapping[str, Any]) -> Told:
+    return {**one, "text": dict(late.WORDS.get(str(one.get("why")), {}))}
 
 
 def _awaited(state: Mapping[str, Any], standings: Collection[Standing], answers: Sequence[Answer]) -> list[str]:
@@ -116,6 +121,21 @@ def _questions(rows: Sequence[Row], caller: Actor) -> dict[str, list[Told]]:
                 told |= {"answer": answer.get("answer"), "answered_at": answer.get("answered_at")}
             found.setdefault(str(row.state.get("proposal")), []).append(told)
     return found
+
+
+def told_responses(rows: Sequence[Row], caller: Actor) -> list[Told]:
+    """Responses, and what became of those that came too late: the proposal's owner says so in its own ledger."""
+    proposals = documents.those("proposal", {str(row.state.get("proposal")) for row in rows})
+    told = []
+    for row in rows:
+        one = told_response(row, caller)
+        proposal = proposals.get(str(row.state.get("proposal")))
+        if proposal is not None and may_read(caller, proposal):
+            for aside in proposal.state.get("set_aside") or ():
+                if (aside["response"], aside["answered_at"]) == (row.id, row.state.get("responded_at")):
+                    one["set_aside"] = _told_aside(aside)
+        told.append(one)
+    return told
 
 
 def told_response(row: Row, caller: Actor) -> Told:

@@ -34,9 +34,15 @@ class Step:
 
 
 def current_proposal(proposals: Iterable[Record]) -> Record | None:
-    """The proposal that counts for a pilot now; ids are UUIDv7, so the greatest is the newest."""
+    """The proposal that counts for a pilot now; of several, the one of the latest round."""
     standing = [one for one in proposals if one.get("status") in STANDING]
-    return max(standing, key=lambda one: (-STANDING.index(str(one["status"])), str(one.get("id"))), default=None)
+    return max(standing, key=lambda one: (-STANDING.index(str(one["status"])), *_age(one)), default=None)
+
+
+def _age(proposal: Record) -> tuple[int, str]:
+    """Grows with each proposal of a chain; ids say nothing of it."""
+    number = proposal.get("round")
+    return number if isinstance(number, int) else 0, str(proposal.get("made_at") or "")
 
 
 def next_step(pilot: Record, proposals: Sequence[Record]) -> Step:

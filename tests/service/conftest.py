@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from .desk import Desk
 from .running import RunningNode
-from .two_nodes import Link, Mesh
+from .two_nodes import HOSTED, Desks, Link, Mesh
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,15 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         yield made.start()
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def desks(mesh: Mesh) -> Desks:
+    """A desk at each node; which agencies are hosted where is in `two_nodes.HOSTED`."""
+    for name, agencies in HOSTED.items():
+        for agency in agencies:
+            mesh[name].host(agency)
+    return Desks(Desk(mesh["a"]), Desk(mesh["b"]))
 
 
 @pytest.fixture

@@ -72,6 +72,13 @@ class Desk:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def revises(self, pilot: str, lead: str, **changes: Any) -> httpx.Response:
+        """The lead's officer changes parts of its pilot as it stands now."""
+        read = self.as_(lead, "officer").get(f"/registry/v1/pilots/{pilot}")
+        return self.as_(lead, "officer").patch(
+            f"/registry/v1/pilots/{pilot}?understood=true", json=changes, headers={"If-Match": read.headers["etag"]}
+        )
+
     def pilot(self, pilot: str, reader: str) -> Json:
         found: Json = self.as_(reader).get(f"/registry/v1/pilots/{pilot}").json()
         return found

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpx
 import nats
 from pymongo import MongoClient
 
 from deploy.node.home import read_note
+from services.pages.safety import SESSION
 from shared.access.actors import Actors
 from shared.bus.subjects import NUDGE, headers_of, subject_of
 from shared.facts.fact import Fact, to_wire
@@ -34,11 +36,21 @@ from shared.ledger.identity import ROSTER_LEDGER, Identity, Member, Roster, ensu
 from shared.ledger.keyring import Keyring
 from shared.ledger.store import Document, LedgerStore
 
+from .desk import Desk
 from .running import RunningNode, until
 
 LOOK_SECONDS = 0.03
 """How often a link that stands looks for what is to be carried."""
 OPERATOR = Author("operator", "admin")
+HOSTED = {"a": ("wfp", "who", "undp", "unhcr", "ilo"), "b": ("fao", "unicef", "itu", "unesco", "iom")}
+"""Which agencies the two nodes of the tests host."""
+
+
+class Desks(NamedTuple):
+    """What is done at either of two nodes."""
+
+    a: Desk
+    b: Desk
 
 
 class MeshNode(RunningNode):
@@ -56,13 +68,14 @@ class MeshNode(RunningNode):
             self._admins[agency] = self.mesh.enter(agency, self)
         return self._admins[agency]
 
-    def admin_of_another(self, agency: str) -> str:
-        """A token of an agency that another node hosts: of somebody who was here before the agency moved."""
-        return Actors(self._database["pilotmesh_node"]).add(agency, ["admin"])[1]
-
     def visiting(self, agency: str, *roles: str) -> str:
         """A token, with these roles, of an agency that another node hosts."""
         return Actors(self._database["pilotmesh_node"]).add(agency, roles)[1]
+
+    def page(self, path: str, token: str) -> httpx.Response:
+        """A page for people, as somebody who is signed in on this node sees it."""
+        with self.client() as visitor:
+            return visitor.get(path, headers={"Cookie": f"{SESSION}={token}"})
 
     @cached_property
     def _database(self) -> MongoClient[Document]:

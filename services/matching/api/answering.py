@@ -14,7 +14,7 @@ from services.matching.domain.formation import essential_open
 from services.matching.domain.responding import ROLES
 from services.matching.domain.standing import ACCEPTING, DECISIONS, standings_of
 from services.matching.promises import check_capacity
-from services.matching.views import lacking_of, told_fact, told_response, told_testbeds
+from services.matching.views import lacking_of, told_fact, told_responses, told_testbeds
 from services.matching.writing import (
     author_for,
     commit,
@@ -50,7 +50,7 @@ def list_responses(
     asked = {"proposal": proposal, "agency": agency, "pilot": pilot}
     query: dict[str, Any] = {column: value for column, value in asked.items() if value is not None}
     rows, last = documents.page("response", query, reader=caller.agency, after=page.after, limit=page.limit)
-    return list_answer(request, [told_response(row, caller) for row in rows], last)
+    return list_answer(request, told_responses(rows, caller), last)
 
 
 @router.post(
