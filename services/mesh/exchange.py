@@ -38,7 +38,7 @@ class Exchange:
     forwarder: Relay
     """Publishes to VERIFIED what other nodes wrote and the intake accepted."""
 
-    def heard(self, ledgers: Iterable[str]) -> None:
+    def nudge(self, ledgers: Iterable[str]) -> None:
         """There is news in these ledgers. Call it in the loop."""
         told = frozenset(ledgers)
         self.intake.heard(told)
