@@ -25,7 +25,7 @@ from shared.ledger.witness import foreign_heads
 from shared.telemetry import counter
 
 from .checking import Outcome, by_ledger, is_foldable, names, sort_out
-from .revoking import facts_beyond, suspended
+from .revoking import facts_beyond, put_away_revoked, suspended
 from .waiting import WaitingFacts
 
 log = logging.getLogger(__name__)
@@ -344,6 +344,7 @@ class Accepting:
             if not (self._is_authentic(first) and self._is_authentic(second)):
                 self.forks.drop(first, second)
                 moved.add(str(first.header.ledger))
+        put_away_revoked(self._keyring, self.book())
         for ledger, keep in facts_beyond(self.store, self.roster.members(), self.book()):
             self.cutting.cut(ledger, keep)
             moved.add(ledger)

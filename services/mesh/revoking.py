@@ -8,6 +8,7 @@ from shared.facts.keys import KeyBook
 from shared.facts.names import ledger_name
 from shared.facts.verify import Trouble, check_key
 from shared.ledger.identity import SUSPENDED, Member
+from shared.ledger.keyring import Keyring
 from shared.ledger.store import LedgerStore
 
 Position = tuple[int, int]
@@ -32,6 +33,14 @@ def facts_beyond(store: LedgerStore, members: Sequence[Member], book: KeyBook) -
         keep = _last_good(store, ledger, at, book)
         if keep is not None:
             yield ledger, keep
+
+
+def put_away_revoked(keyring: Keyring, book: KeyBook) -> list[str]:
+    """Agencies of this node whose signing key was revoked: it signs nothing more, in no process of the node."""
+    found = [agency for agency in keyring.hosted() if keyring.key(agency).keyid in book.revoked(agency)]
+    for agency in found:
+        keyring.put_away(agency)
+    return found
 
 
 def before(position: Position) -> Position:

@@ -28,7 +28,7 @@ def reopen(
     reason: str,
     now: datetime,
 ) -> Fact:
-    """Writes `ledger.reopened` and returns it. The services that write the ledger are to be restarted afterwards.
+    """Writes `ledger.reopened` and returns it. `Keyring.touch` afterwards lets services that run go on at once.
 
     Raises Forbidden if `recovery` is not the key that the roster binds to the agency, Conflict if the ledger is empty.
     """
