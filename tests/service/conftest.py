@@ -23,10 +23,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
 
 @pytest.fixture(scope="session")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    """Two nodes of one mesh, `a` (which holds the anchor's key) and `b`. Each test has countries of its own."""
-    made = Mesh(tmp_path_factory.mktemp("mesh"), "a", "b", PILOTMESH_WEBHOOK_ALLOW_PRIVATE="true")
+    """Two nodes of one mesh, `a` (which holds the anchor's key) and `b`; and `c`, which who needs it starts. Each test
+    has countries of its own."""
+    made = Mesh(tmp_path_factory.mktemp("mesh"), "a", "b", "c", PILOTMESH_WEBHOOK_ALLOW_PRIVATE="true")
     try:
-        yield made.start()
+        yield made.start("a", "b")
     finally:
         made.stop()
 
