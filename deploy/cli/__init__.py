@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from deploy.cli import doctor, hosting, keys, operating, proof, proposals, records, results, watching
+from deploy.cli import doctor, hosting, hub, keys, node, operating, proof, proposals, records, results, watching
 from deploy.cli.speaking import NoAnswer, Trouble, console, errors, plainly
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
@@ -72,5 +72,7 @@ main.add_typer(records.capability, name="capability")
 operating.ledger.command("reopen")(keys.reopen)
 main.add_typer(operating.ledger, name="ledger")
 main.add_typer(keys.keys, name="keys")
+main.add_typer(hub.hub, name="hub")
+main.add_typer(node.node, name="node")
 main.add_typer(hosting.agency, name="agency")
 main.add_typer(hosting.actor, name="actor")

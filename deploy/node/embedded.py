@@ -34,6 +34,11 @@ class EmbeddedServers:
         self._addresses: dict[str, str] = {}
         self._note: dict[str, dict[str, object]] = {}
 
+    @property
+    def runs_nats(self) -> bool:
+        """Whether nats-server is one of them."""
+        return self._settings.nats_url is None
+
     def start(self) -> None:
         """Starts them without waiting, so that the services can be imported meanwhile."""
         if self._settings.mongodb_uri is None:

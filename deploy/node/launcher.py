@@ -47,6 +47,7 @@ def _run(
         )
         home = Home(settings.home)
         servers = EmbeddedServers(settings, home)
+        keeper = None
         try:
             log_to(home.logs, settings.log_level)
             servers.start()
@@ -59,6 +60,11 @@ def _run(
             settings = servers.wait_ready()
             ensure_identity(settings.home)
             provision_node(settings)
+            if servers.runs_nats:
+                from deploy.nats.linking import LinkKeeper  # noqa: PLC0415
+
+                keeper = LinkKeeper(settings)
+                keeper.start()
             apps = {name: create(settings) for name, create in factories.items()}
             node = compose(apps, {child.name: child.is_ready for child in servers.children})
             hand_over()
@@ -69,6 +75,8 @@ def _run(
 
             web.serve(node, bound, settings, announce)
         finally:
+            if keeper is not None:
+                keeper.stop()
             servers.stop()
             home.close()
 

@@ -15,9 +15,11 @@ from shared.http.caller import Caller
 from shared.http.posted import Body, describes
 from shared.ledger.drafts import Author
 from shared.ledger.verification import verify_node
+from shared.ledger.witness import foreign_heads
 from shared.problems import Fault, Forbidden, Invalid, NotFound
 
 from . import domain, heads
+from .status import Standing
 
 router = APIRouter()
 
@@ -83,6 +85,8 @@ def agencies(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG00
                 "public_key": member.public.hex(),
                 "hosted_here": ground.keyring.hosts(member.agency),
                 "node": member.node,
+                "domain": member.domain,
+                "status": member.status,
             }
             for member in ground.roster.members()
         ],
@@ -191,33 +195,39 @@ def sign_out(request: Request, caller: Caller) -> Response:  # noqa: ARG001 - pr
 
 @router.get("/v1/status", tags=["node"], summary="How the node stands: ledgers, relay, trouble")
 def status(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any actor may ask, nobody else
-    parts = request.app.state.parts
-    ground, relay = parts.ground, request.app.state.relay
-    published = relay.positions() if relay is not None and relay.leads else {}
-    ledgers = []
-    for ledger, head in ground.store.heads().items():
-        at = published.get(ledger)
-        ledgers.append(
-            {
-                "ledger": ledger,
-                "hosted_here": ground.keyring.hosts(ledger_name(ledger).agency),
-                "epoch": head.epoch,
-                "sequence": head.sequence,
-                "hash": head.hash,
-                "published": None if at is None else at[1],
-                "lag": None if at is None else head.sequence - at[1],
-            }
-        )
+    parts, relay = request.app.state.parts, request.app.state.relay
+    ground, standing = parts.ground, standing_of(request)
+    ledgers = standing.ledgers()
     return {
         "mesh": ground.identity.mesh,
         "anchor": ANCHOR,
+        "domain": request.app.state.settings.nats_domain,
+        "hub": None if ground.identity.hub is None else ground.identity.hub.domain,
         "agencies": ground.keyring.hosted(),
         "ledgers": ledgers,
+        "peers": standing.peers(),
+        "trouble": standing.trouble(),
         "quarantine": parts.quarantine.count(),
         "relay": {"leads": bool(relay and relay.leads), "trouble": relay.trouble if relay else "not running"},
+        "intake": standing.intake_told(),
         "waiting": parts.follower.waiting,
+        "verified": standing.verified(),
         "checked_at": rfc3339(parts.ledger.now()),
     }
+
+
+def standing_of(request: Request) -> Standing:
+    parts, exchange = request.app.state.parts, request.app.state.exchange
+    ground = parts.ground
+    return Standing(
+        ground.store,
+        ground.keyring,
+        parts.quarantine,
+        ground.database("mesh"),
+        foreign_heads(ground.store),
+        request.app.state.relay,
+        None if exchange is None else exchange.intake,
+    )
 
 
 @router.get("/v1/heads", tags=["node"], summary="Signed heads of the ledgers of hosted agencies")
@@ -244,9 +254,11 @@ def verify(request: Request, caller: Caller) -> dict[str, Any]:
     operator(caller)
     ground = request.app.state.parts.ground
     reports = verify_node(ground.store, ground.identity)
-    missing = request.app.state.witness.missing(ground.store)
+    missing = [*request.app.state.witness.missing(ground.store), *foreign_heads(ground.store).missing(ground.store)]
+    proven = not missing and all(report.fault is None for report in reports)
+    standing_of(request).note_verification(proven, request.app.state.parts.ledger.now())
     return {
-        "proven": not missing and all(report.fault is None for report in reports),
+        "proven": proven,
         "ledgers": [
             {
                 "ledger": report.ledger,

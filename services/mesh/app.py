@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
@@ -16,20 +16,26 @@ from shared.http.rebuilding import router as rebuilding_router
 from shared.ledger.lease import Lease, replica_name
 from shared.ledger.witness import Witness
 from shared.ledger.work import Work
-from shared.service import Worker, assemble, open_ground, running
+from shared.service import Ground, Parts, Worker, assemble, open_ground, running
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
-from . import api, heads
+from . import api, api_keys, api_members
+from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
 from .forgetting import Forgetting
+from .heads import HeadsKeeper
 from .hosting import Hosting
+from .joining import Joining
+from .keys import KeyCare
+from .members import LinkFile, RosterWriter
 from .relay import Relay
 from .subscribers import subscribe_to_nudges
 
 NAME = "mesh"
 DESCRIPTION = "Carries facts in and out of the node and says how it stands."
 HEADS_EVERY_SECONDS = 5.0
+KEYS_EVERY_SECONDS = 2.0
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -44,25 +50,30 @@ def create_app(settings: Settings) -> FastAPI:
         parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True)
         assert parts.ledger is not None
         witness = Witness(settings.home)
-        forgetting = Forgetting(settings, work, asyncio.get_running_loop(), lambda: app.state.relay)
-
-        seen: dict[str, tuple[int, int]] = {}
-
-        def witness_heads() -> bool:
-            tails = ground.store.tails()
-            moved = [ledger for ledger, tail in tails.items() if seen.get(ledger) != tail]
-            if moved:
-                witness.remember(heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh, moved))
-                seen.update(tails)
-            return False
+        loop = asyncio.get_running_loop()
+        forgetting = Forgetting(settings, work, loop, lambda: app.state.relay, lambda: forwarder_of(app))
 
         parts.add_reactor(Worker("redactions", forgetting.step))
-        parts.workers.append(Worker("heads", witness_heads, HEADS_EVERY_SECONDS))
+        parts.workers.append(
+            Worker(
+                "heads",
+                HeadsKeeper(ground.store, ground.keyring, ground.identity.mesh, witness).step,
+                HEADS_EVERY_SECONDS,
+            )
+        )
         app.state.parts = parts
         app.state.actors = ground.actors
         app.state.readiness = parts.readiness
         app.state.witness = witness
-        app.state.hosting = Hosting(parts.ledger, ground.roster, ground.keyring, ground.actors, settings.home)
+        writer = RosterWriter(parts.ledger, ground.keyring, ground.identity)
+        app.state.roster_writer = writer
+        app.state.hosting = Hosting(writer, ground.keyring, ground.actors, settings.home, ground.identity.domain)
+        app.state.joining = Joining(writer, ground.database("node")["invites"], ground.identity, settings)
+        app.state.keys = care_of_keys(app, ground, parts, writer)
+        parts.workers += [
+            Worker("keys", app.state.keys.step, KEYS_EVERY_SECONDS),
+            Worker("links", LinkFile(ground.roster, settings.home, settings.nats_domain).step, 0.5),
+        ]
         async with running(parts):
             connection = await broker.connect()
             lease = Lease(database["leases"], "relay", replica_name(), settings.lease_seconds)
@@ -70,11 +81,27 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.relay = relay
             task = asyncio.create_task(relay.run())
             await asyncio.to_thread(app.state.hosting.ensure_operator)
+            await asyncio.to_thread(app.state.hosting.ensure_admins)
+            side = NodeSide(
+                settings,
+                ground.store,
+                ground.identity,
+                ground.roster,
+                ground.keyring,
+                parts.quarantine,
+                database,
+                parts.nudge,
+            )
             try:
-                loop = asyncio.get_running_loop()
-                with ground.neighbours.listening(lambda told: loop.call_soon_threadsafe(relay.nudge, told)):
+                async with AsyncExitStack() as stack:
+                    if side.has_peers:
+                        app.state.exchange = await stack.enter_async_context(exchanging(side))
+                    stack.enter_context(
+                        ground.neighbours.listening(lambda told: loop.call_soon_threadsafe(heard, app, told))
+                    )
                     yield
             finally:
+                app.state.exchange = None
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -84,12 +111,38 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         title="mesh",
         description=DESCRIPTION,
-        routers=[api.router, forgetting_router, rebuilding_router],
+        routers=[api.router, api_members.router, api_keys.router, forgetting_router, rebuilding_router],
         lifespan=lifespan,
         asyncapi=lambda: asyncapi_document(broker, NAME, DESCRIPTION),
     )
     app.state.broker = broker
     app.state.relay = None
+    app.state.exchange = None
     subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
-    subscribe_to_nudges(broker, lambda: app.state.relay, lambda: app.state.parts.ground.neighbours)
+    subscribe_to_nudges(broker, lambda told: heard(app, told), lambda: app.state.parts.ground.neighbours)
     return app
+
+
+def care_of_keys(app: FastAPI, ground: Ground, parts: Parts, writer: RosterWriter) -> KeyCare:
+    return KeyCare(
+        ground.store,
+        ground.identity,
+        ground.roster,
+        ground.keyring,
+        writer,
+        leads=lambda: parts.follower is not None and parts.follower.leads,
+        reviews=lambda: app.state.exchange is not None,
+        nudge=parts.nudge,
+    )
+
+
+def heard(app: FastAPI, ledgers: Collection[str]) -> None:
+    """Somebody on this node has committed facts in these ledgers. Called in the loop."""
+    for part in (app.state.relay, app.state.exchange):
+        if part is not None:
+            part.nudge(ledgers)
+
+
+def forwarder_of(app: FastAPI) -> Relay | None:
+    exchange: Exchange | None = app.state.exchange
+    return None if exchange is None else exchange.forwarder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from nats.aio.client import Client
@@ -99,7 +99,8 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await connection.close()
+        with suppress(NatsError, OSError):  # a server that has just gone needs no farewell
+            await connection.close()
 
 
 async def _connected(settings: Settings) -> Client:

@@ -12,6 +12,7 @@ from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
 from shared.ledger.signing import signer
 from shared.ledger.store import LedgerStore
+from shared.ledger.witness import Witness
 from shared.problems import Conflict
 
 from . import domain
@@ -42,6 +43,25 @@ def signed_heads(
             }
         )
     return heads
+
+
+class HeadsKeeper:
+    """Witnesses the node's own heads as they move. Its step runs in a worker."""
+
+    def __init__(self, store: LedgerStore, keyring: Keyring, mesh: str, witness: Witness) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._mesh = mesh
+        self._witness = witness
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def step(self) -> bool:
+        tails = self._store.tails()
+        moved = [ledger for ledger, tail in tails.items() if self._seen.get(ledger) != tail]
+        if moved:
+            self._witness.remember(signed_heads(self._store, self._keyring, self._mesh, moved))
+            self._seen.update(tails)
+        return False
 
 
 def head_is_signed(mesh: str, public: bytes, told: dict[str, Any]) -> bool:

@@ -5,34 +5,31 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.access.actors import NODE, Actor, Actors, new_token
 from shared.facts.keys import SigningKey
-from shared.facts.names import ANCHOR
-from shared.ledger.drafts import Author, Draft
-from shared.ledger.identity import Member, Roster, members_of
+from shared.ledger.drafts import Author
+from shared.ledger.identity import Member, members_of
 from shared.ledger.keyring import Keyring, write_secret
-from shared.ledger.ledger import Ledger
-from shared.problems import Stale
 
 from . import domain
+from .members import RosterWriter
 
 log = logging.getLogger(__name__)
-
-ATTEMPTS = 20
 
 
 class Hosting:
     """Adds agencies to this node and to the roster it anchors."""
 
-    def __init__(self, ledger: Ledger, roster: Roster, keyring: Keyring, actors: Actors, home: Path) -> None:
-        self._ledger = ledger
-        self._roster = roster
+    def __init__(self, writer: RosterWriter, keyring: Keyring, actors: Actors, home: Path, domain: str | None) -> None:
+        self._writer = writer
         self._keyring = keyring
         self._actors = actors
         self._home = home
+        self._domain = domain
         self._lock = threading.Lock()
 
     def host(self, agency: str, author: Author, node: str | None) -> dict[str, Any]:
@@ -44,11 +41,12 @@ class Hosting:
         with self._lock:
             pending = self._keyring.folder / f"{agency}.recovery"
             if not pending.exists():
-                domain.with_member(self._roster.state(), Member(agency, b"", b"", node))
+                self._writer.need_anchor()
+                domain.with_member(self._writer.state(), Member(agency, b"", b"", node))
                 write_secret(pending, SigningKey.make().secret().hex() + "\n")
             recovery = SigningKey.from_bytes(bytes.fromhex(pending.read_text().strip()))
             key = self._keyring.key(agency) if self._keyring.hosts(agency) else self._keyring.make(agency)
-            self._enter(Member(agency, key.public, recovery.public, node), author)
+            self._enter(Member(agency, key.public, recovery.public, node, domain=self._domain), author)
             actor, token = self._actors.add(agency, ["admin"])
             pending.unlink()
         return {
@@ -61,28 +59,21 @@ class Hosting:
 
     def _enter(self, member: Member, author: Author) -> None:
         """Puts the member into the roster, unless it stands there with these keys. Raises Conflict, Stale."""
-        for _ in range(ATTEMPTS):
-            newest = self._ledger.newest(ANCHOR, "roster", "mesh")
-            before = {} if newest is None else dict(newest.state or {})
-            held = next((one for one in members_of(before) if one.agency == member.agency), None)
+
+        def change(state: Mapping[str, Any]) -> dict[str, Any]:
+            held = next((one for one in members_of(state) if one.agency == member.agency), None)
             if held is not None and (held.public, held.recovery) == (member.public, member.recovery):
-                return
-            draft = Draft(
-                agency=ANCHOR,
-                service="mesh",
-                kind="roster",
-                verb="issued",
-                id="mesh",
-                version=1 if newest is None else newest.header.version + 1,
-                state=domain.with_member(before, member),
-                author=author,
-            )
-            try:
-                self._ledger.record(draft)
-            except Stale:
-                continue
-            return
-        raise Stale("The roster changed on every attempt; try again.")
+                return dict(state)
+            return domain.with_member(state, member)
+
+        self._writer.change(author, change)
+
+    def ensure_admins(self) -> None:
+        """An agency that came by joining has its admin's token in tokens.json: here it is made good for something."""
+        for agency in self._keyring.hosted():
+            token = _token_of(self._home / "tokens.json", agency)
+            if token is not None and not self._actors.of_agency(agency):
+                self._actors.add(agency, ["admin"], token=token)
 
     def ensure_operator(self) -> Actor:
         """The node's operator; at the first start one is made and its token put into <home>/tokens.json.
@@ -98,7 +89,7 @@ class Hosting:
         try:
             write_secret(path, json.dumps({NODE: {"admin": token}}, indent=2) + "\n")
         except FileExistsError:
-            held = _operators_token(path)
+            held = _token_of(path, NODE)
             if held is None:
                 log.warning("%s is there already; the operator's token was not written into it", path)
             token = held or token
@@ -106,9 +97,9 @@ class Hosting:
         return actor
 
 
-def _operators_token(path: Path) -> str | None:
+def _token_of(path: Path, agency: str) -> str | None:
     try:
-        held = json.loads(path.read_text())[NODE]["admin"]
-    except (ValueError, KeyError, TypeError):  # somebody else's words: the node starts all the same
+        held = json.loads(path.read_text())[agency]["admin"]
+    except (OSError, ValueError, KeyError, TypeError):  # somebody else's words: the node starts all the same
         return None
     return held if isinstance(held, str) and held else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from faststream.nats import NatsBroker, NatsMessage
@@ -11,13 +11,11 @@ from shared.bus.news import leave_undecoded, ledgers_in
 from shared.bus.nudging import Neighbours
 from shared.bus.subjects import NUDGE
 
-from .relay import Relay
-
 
 def subscribe_to_nudges(
-    broker: NatsBroker, relay: Callable[[], Relay | None], neighbours: Callable[[], Neighbours]
+    broker: NatsBroker, heard: Callable[[Collection[str]], None], neighbours: Callable[[], Neighbours]
 ) -> None:
-    """Nudges of other processes; this one's own reach the relay directly."""
+    """Nudges of other processes; this one's own reach relay and intake directly."""
 
     @broker.subscriber(
         f"{NUDGE}.>",
@@ -26,8 +24,6 @@ def subscribe_to_nudges(
         description="A list of ledgers that have news. Carries no state; may be lost.",
     )
     async def nudged(message: NatsMessage) -> None:
-        running = relay()
         raw: Any = message.raw_message
-        if running is None or neighbours().sent(raw.subject):
-            return
-        running.nudge(ledgers_in(message.body))
+        if not neighbours().sent(raw.subject):
+            heard(ledgers_in(message.body))

@@ -1,0 +1,144 @@
+"""Makes a node a hub: a leaf listener for its NATS server, certificates for it, and what invites tell of both."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.nats.authority import make_authority, make_server_certificate
+from deploy.nats.config import write_private
+from deploy.nats.link import LINK_FILE, Listener
+from deploy.node.home import NodeError
+from shared.bus.links import DOMAIN
+from shared.facts.keys import SigningKey
+from shared.facts.names import ANCHOR
+from shared.ledger.identity import Identity, ensure_identity
+from shared.ledger.keyring import Keyring, replace_secret, write_secret
+from shared.settings import Settings
+
+AUTHORITY, CERTIFICATE, KEY = "mesh-ca.pem", "hub.pem", "hub.key"
+HUB_DOMAIN = "hub"
+LEAF_PORT = 7422
+"""NATS's own default for leaf nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubLink:
+    """How members are to reach this node's NATS server. `hosts` are the names and addresses they use for it."""
+
+    hosts: tuple[str, ...]
+    listen: str = f"0.0.0.0:{LEAF_PORT}"
+    websocket: str | None = None
+    leaf: tuple[str, ...] = ()
+    """Addresses for the invites, where they differ from host and port (a proxy, another port outside)."""
+    certificate: Path | None = None
+    """The operator's own, with `key`; without it the mesh's authority makes one."""
+    key: Path | None = None
+    authority: Path | None = None
+    """Whom members shall trust for the operator's certificate; None: whom their machines trust."""
+
+
+def make_hub(settings: Settings, link: HubLink) -> Identity:
+    """This node as a hub from its next start on. It may be repeated: keys and certificates that stand are kept, the
+    server's certificate is made anew. Raises NodeError for a member, and for what cannot be so."""
+    home = settings.home.expanduser().absolute()
+    identity = ensure_identity(home)
+    if identity.hub is not None:
+        raise NodeError(f"This node is a member of the mesh of {identity.hub.url}; a hub is a node of its own.")
+    if (link.certificate is None) != (link.key is None):
+        raise NodeError("A certificate needs its key, and a key its certificate: give both, or neither.")
+    domain = identity.domain or (settings.nats_domain if settings.nats_domain != "node" else HUB_DOMAIN)
+    if not DOMAIN.fullmatch(domain):
+        raise NodeError(f"{domain!r} is no domain for a link: lower-case letters, digits and hyphens.")
+    folder = home / "nats"
+    told = _certificates(home, folder, identity.mesh, link)
+    listener = Listener(link.listen, CERTIFICATE, KEY, AUTHORITY if told else CERTIFICATE, link.websocket)
+    write_private(folder / LINK_FILE, json.dumps({"listener": asdict(listener)}, indent=2) + "\n")
+    hub = {"leaf": list(link.leaf or _addresses(link)), "authority": told}
+    replace_secret(folder / "hub.json", json.dumps(hub, indent=2) + "\n")
+    made = replace(identity, domain=domain)
+    made.write(home)
+    return made
+
+
+def _certificates(home: Path, folder: Path, mesh: str, link: HubLink) -> str | None:
+    """Puts certificates where the server reads them; the authority's, which members are to trust."""
+    if link.certificate is not None and link.key is not None:
+        try:
+            authority = None if link.authority is None else link.authority.read_text()
+            write_private(folder / CERTIFICATE, link.certificate.read_text())
+            write_private(folder / KEY, link.key.read_text())
+        except OSError as error:
+            raise NodeError(f"{error.filename} cannot be read: {error.strerror}") from error
+        if authority is not None:
+            write_private(folder / AUTHORITY, authority)
+        return authority
+    if not link.hosts:
+        raise NodeError("Say under which name or address members reach this machine: --address HOST.")
+    kept, kept_key = home / "mesh-ca" / "ca.pem", home / "mesh-ca" / "ca.key"
+    if not kept.exists():
+        authority_pem, authority_key = make_authority(mesh)
+        kept_key.unlink(missing_ok=True)  # of an attempt that was cut off before its certificate
+        write_secret(kept_key, authority_key.decode())
+        write_secret(kept, authority_pem.decode())
+    authority_pem = kept.read_bytes()
+    certificate, key = make_server_certificate(authority_pem, kept_key.read_bytes(), list(link.hosts))
+    write_private(folder / AUTHORITY, authority_pem.decode())
+    write_private(folder / CERTIFICATE, certificate.decode())
+    write_private(folder / KEY, key.decode())
+    return authority_pem.decode()
+
+
+def _addresses(link: HubLink) -> list[str]:
+    """`tls://host:port` of each host, and `wss://…` if WebSocket is on; plain TLS first."""
+    found = [f"tls://{_bracketed(host)}:{_port(link.listen)}" for host in link.hosts]
+    if link.websocket is not None:
+        found += [f"wss://{_bracketed(host)}:{_port(link.websocket)}" for host in link.hosts]
+    return found
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _port(listen: str) -> int:
+    port = urlsplit(f"//{listen}").port
+    if port is None:
+        raise NodeError(f"{listen!r} is no host:port")
+    return port
+
+
+# -- the anchor's key --------------------------------------------------------------------------------------------
+
+
+def take_anchor_out(home: Path, file: Path) -> None:
+    """Moves the anchor's key into `file`: the node goes on as a hub and can change the roster no more.
+
+    Raises NodeError; then the key is where it was.
+    """
+    key = home / "keys" / f"{ANCHOR}.key"
+    if not Keyring(home / "keys").hosts(ANCHOR):
+        raise NodeError("The anchor's key is not on this node.")
+    try:
+        write_secret(file.absolute(), key.read_text())
+    except OSError as error:
+        raise NodeError(f"{file} cannot be written: {error.strerror or error}") from error
+    key.unlink()
+
+
+def put_anchor_back(home: Path, file: Path) -> None:
+    """The reverse; `file` stays. Raises NodeError if it is not this mesh's anchor."""
+    identity = ensure_identity(home)
+    try:
+        secret = file.read_text().strip()
+        public = SigningKey.from_bytes(bytes.fromhex(secret)).public
+    except (OSError, ValueError) as error:
+        raise NodeError(f"{file} holds no key: {error}") from error
+    if public != identity.anchor:
+        raise NodeError(f"{file} holds another key than this mesh's anchor.")
+    try:
+        write_secret(home / "keys" / f"{ANCHOR}.key", secret + "\n")
+    except FileExistsError as error:
+        raise NodeError("The anchor's key is on this node already.") from error
