@@ -45,7 +45,7 @@ def prove(settings: Settings) -> tuple[list[LedgerReport], list[str]]:
     from shared.ledger.identity import Identity  # noqa: PLC0415
     from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415
     from shared.ledger.verification import verify_node  # noqa: PLC0415
-    from shared.ledger.witness import Witness  # noqa: PLC0415
+    from shared.ledger.witness import Witness, foreign_heads  # noqa: PLC0415
 
     try:
         identity = Identity.read(settings.home)
@@ -57,7 +57,8 @@ def prove(settings: Settings) -> tuple[list[LedgerReport], list[str]]:
     with client:
         try:
             store = LedgerStore(client, settings.database("ledger"))
-            return verify_node(store, identity), Witness(settings.home).missing(store)
+            missing = [*Witness(settings.home).missing(store), *foreign_heads(store).missing(store)]
+            return verify_node(store, identity), missing
         except PyMongoError as error:
             raise Unreachable(f"The database at {settings.mongodb_uri} cannot be read: {error}") from error
 
