@@ -9,7 +9,20 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from deploy.cli import doctor, hosting, hub, keys, node, operating, proof, proposals, records, results, watching
+from deploy.cli import (
+    doctor,
+    evidence,
+    hosting,
+    hub,
+    keys,
+    node,
+    operating,
+    proof,
+    proposals,
+    records,
+    results,
+    watching,
+)
 from deploy.cli.speaking import NoAnswer, Trouble, console, errors, plainly
 from deploy.node.home import NodeError
 from deploy.node.launcher import run_node
@@ -61,6 +74,7 @@ def announce(settings: Settings) -> None:
 main.command()(operating.status)
 main.command()(doctor.doctor)
 main.command()(proof.verify)
+main.command()(evidence.evidence)
 main.command()(proposals.proposals)
 main.command()(proposals.respond)
 main.command()(results.observe)

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.access.actors import NODE, ROLES
-from shared.facts.fact import to_bytes
 from shared.facts.names import AGENCY, ANCHOR
-from shared.facts.verify import Head
 from shared.ledger.identity import Member, members_of, roster_state
 from shared.problems import Conflict, Fault, Invalid
 
@@ -70,9 +68,3 @@ def new_actor(post: Mapping[str, Any]) -> NewActor:
         raise Invalid(faults)
     assert isinstance(roles, list)
     return NewActor(tuple(roles), office, tuple(countries), tuple(languages), name)
-
-
-def head_statement(mesh: str, ledger: str, head: Head) -> bytes:
-    """The bytes that an agency signs to say how far one of its ledgers has come."""
-    told = {"mesh": mesh, "ledger": ledger, "epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
-    return b"pilotmesh.head.v1\0" + to_bytes(told)

@@ -8,14 +8,12 @@ from typing import Any
 
 from shared.facts.keys import KeyBook, signature_is_valid
 from shared.facts.names import ledger_name
-from shared.facts.verify import Head
+from shared.facts.verify import Head, head_statement
 from shared.ledger.keyring import Keyring
 from shared.ledger.signing import signer
 from shared.ledger.store import LedgerStore
 from shared.ledger.witness import Witness
 from shared.problems import Conflict
-
-from . import domain
 
 
 def signed_heads(
@@ -31,7 +29,7 @@ def signed_heads(
             key = signer(store, keyring, ledger, head)
         except Conflict:
             continue  # its key is gone: until it is rekeyed nobody can say anything in its name
-        signature = key.private.sign(domain.head_statement(mesh, ledger, head))
+        signature = key.private.sign(head_statement(mesh, ledger, head))
         heads.append(
             {
                 "ledger": ledger,
@@ -66,7 +64,7 @@ class HeadsKeeper:
 
 def head_is_signed(mesh: str, public: bytes, told: dict[str, Any]) -> bool:
     """Whether `told` (as `signed_heads` gives it) was signed under `public`."""
-    statement = domain.head_statement(mesh, told["ledger"], Head(told["epoch"], told["sequence"], told["hash"]))
+    statement = head_statement(mesh, told["ledger"], Head(told["epoch"], told["sequence"], told["hash"]))
     return signature_is_valid_over(public, statement, base64.b64decode(told["signature"]))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.facts.fact import GENESIS, MAX_BYTES, SALT_BYTES, Fact, Unreadable, payload_digest
+from shared.facts.fact import GENESIS, MAX_BYTES, SALT_BYTES, Fact, Unreadable, payload_digest, to_bytes
 from shared.facts.keys import KEY_BYTES, KeyBook, key_id, signature_is_valid
 from shared.facts.names import ANCHOR, COMMON_KINDS, KINDS, OWNER_FIELDS, PRIVATE_KINDS, LedgerName
 
@@ -66,6 +66,12 @@ class Head:
     @property
     def position(self) -> tuple[int, int]:
         return (self.epoch, self.sequence)
+
+
+def head_statement(mesh: str, ledger: str, head: Head) -> bytes:
+    """The bytes that an agency signs to say how far one of its ledgers has come."""
+    told = {"mesh": mesh, "ledger": ledger, "epoch": head.epoch, "sequence": head.sequence, "hash": head.hash}
+    return b"pilotmesh.head.v1\0" + to_bytes(told)
 
 
 def check_mesh(fact: Fact, mesh: str) -> None:
