@@ -1,6 +1,7 @@
-"""`keys rotate`, `keys recover`, `ledger reopen`: on the node's own machine, whether or not the node runs.
+"""`keys rotate`, `keys recover`, `ledger reopen`: on the node's own machine, whether or not the node runs; and
+`hub revoke-key`, which the running hub carries out.
 
-They work on the database and the key folder themselves: a recovery key never travels.
+The first three work on the database and the key folder themselves: a recovery key never travels.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from deploy.cli.connection import Json
+from deploy.cli.connection import OPERATOR, As, Json, Url, connected
 from deploy.cli.proof import database
 from deploy.cli.speaking import REFUSED, Misused, Trouble, Unreachable, console, errors, plainly, table, tell_json
 from shared.settings import Settings
@@ -144,6 +145,51 @@ def reopen(
             tell_json({"ledger": ledger, "reopened": fact.place, "hash": fact.hash, "from": fact.header.previous})
             return
         console.print(f"{escape(ledger)} goes on at {fact.place}, from {fact.header.previous[:16]}.")
+
+
+def revoke_key(
+    agency: Annotated[str, typer.Argument(help="The agency whose signing key was stolen.")],
+    ledger_head: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEDGER=EPOCH:SEQUENCE[:HASH]",
+            help="A ledger's last good fact; may be repeated. This node's heads where none is named; 1:0 for none.",
+        ),
+    ] = None,
+    key: Annotated[str | None, typer.Option(metavar="KEYID", help="Which key; the present one without it.")] = None,
+    successor: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Public key that goes on from there, if the agency has named one.")
+    ] = None,
+    url: Url = None,
+    who: As = None,
+    as_json: Json = False,
+) -> None:
+    """Revoke a signing key: what it signed beyond the last good facts is given up on every node, whatever its date.
+
+    The agency makes a new key afterwards, on its own node: `pilotmesh keys recover`.
+    """
+    with plainly(), connected(url, who, else_as=OPERATOR) as node:
+        body = {"keyid": key, "last_good": dict(map(_place, ledger_head or ())), "successor": successor}
+        told = node.post(f"/mesh/v1/agencies/{agency}/revocations", body)
+        if as_json:
+            tell_json(told)
+            return
+        rows = [
+            (ledger, f"{place['epoch']}:{place['sequence']}", place["hash"][:16])
+            for ledger, place in told["last_good"].items()
+        ]
+        console.print(table("", ("ledger", "last good fact", "hash"), rows))
+        console.print(f"{escape(agency)}'s key {told['keyid']} is revoked beyond these.")
+
+
+def _place(told: str) -> tuple[str, dict[str, Any]]:
+    """`wfp.registry=1:17:ab…` as ledger and place. Raises Misused."""
+    ledger, _, place = told.partition("=")
+    parts = place.split(":")
+    if not ledger or len(parts) not in (2, 3) or not all(part.isdigit() for part in parts[:2]):
+        raise Misused(f"--ledger-head {told}: write LEDGER=EPOCH:SEQUENCE or LEDGER=EPOCH:SEQUENCE:HASH.")
+    found: dict[str, Any] = {"epoch": int(parts[0]), "sequence": int(parts[1])}
+    return ledger, {**found, "hash": parts[2]} if len(parts) == 3 else found
 
 
 def _tell(done: Rotation, as_json: bool) -> None:
