@@ -21,6 +21,7 @@ from shared.bus.asking import MOST_FACTS, wire_object
 from shared.bus.links import ask_subject, asked_by
 from shared.facts.fact import LARGEST_NUMBER, Fact, to_bytes
 from shared.facts.names import LedgerName, ledger_name
+from shared.ledger.circles import CircleReaders
 from shared.ledger.cutting import Forks
 from shared.ledger.identity import SUSPENDED, Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -79,6 +80,7 @@ class Answering:
         self._heads = heads
         self._signed: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
         self._allowance = Allowance()
+        self._circles = CircleReaders(store)
 
     def answer(self, asker: str, question: bytes) -> bytes:
         """The answer to a question of the node with this domain; an `error` where there is none."""
@@ -129,6 +131,8 @@ class Answering:
         if ledger.circle is None or ledger.agency in hosted:
             return bool(hosted)
         circles = [one for one in state.get("circles", ()) if isinstance(one, dict) and one.get("id") == ledger.circle]
+        if not circles:  # a proposal's, which its own ledgers describe
+            return bool(hosted & self._circles.of(str(ledger)))
         return any(hosted.intersection(circle.get("agencies", ())) for circle in circles)
 
     def _facts(self, asker: str, name: str, after: tuple[int, int], limit: int) -> dict[str, Any]:

@@ -76,13 +76,14 @@ class Reactions:
         pilot = documents.find("pilot", task.key)
         if pilot is None:
             return
-        sharing.follow_audience(self._ledger, pilot, task.trace)
+        planned, progress = documents.plans_of(task.key), documents.progress_of(task.key)
+        if sharing.follow_audience(self._ledger, pilot, [*planned, *progress], task.trace):
+            planned, progress = documents.plans_of(task.key), documents.progress_of(task.key)
         if not pilot.is_live:
             return
         lead = pilot.key[0]
-        plans = [plan for row in documents.plans_of(task.key) if (plan := figures.plan_of(row)) and row.key[0] == lead]
+        plans = [plan for row in planned if (plan := figures.plan_of(row)) and row.key[0] == lead]
         today = self._ledger.now().date()
-        progress = documents.progress_of(task.key)
         if self._keyring.hosts(lead):
             own = {plan.id: self._counting(plan, pilot, progress) for plan in plans}
             self._store(pilot, "private", plans, own, today)

@@ -22,41 +22,43 @@ from shared.facts.ids import derived_id
 from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE
 from shared.http.recording import audience_of
 from shared.ledger.ledger import Ledger
-from shared.ledger.narrowing import withdraw_from_mesh
-from shared.ledger.rows import WITHDRAWN, Key, Row
+from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
+from shared.ledger.rows import WITHDRAWN, Row
 from shared.vocabulary.dimensions import TOTAL
 
 
-def follow_audience(ledger: Ledger, pilot: Row, trace: str | None) -> None:
-    """Plans and published progress go as far as the pilot's own record: narrowed with it, shared with it again."""
+def follow_audience(ledger: Ledger, pilot: Row, children: Iterable[Row], trace: str | None) -> bool:
+    """Plans and published progress (`children`) go as far as the pilot's own record: narrowed with it, shared with it
+    again. True if any of them moved."""
     if pilot.is_live:
         audience = audience_of(pilot)
     elif pilot.shown.verb == WITHDRAWN:
         audience = PRIVATE_AUDIENCE
     else:
-        return  # redacted, or newer than this node: nothing is known of its audience
-    rows = documents.metrics_rows()
-    for row in [*documents.plans_of(pilot.id), *documents.progress_of(pilot.id)]:
-        if not ledger.hosts(row.key[0]):
-            continue
-        if audience_of(row) != audience:
-            verb = "shared" if audience == MESH_AUDIENCE else "narrowed"
-            ledger.react(
-                f"{pilot.shown.hash}|{row.version}",
-                row.key[0],
-                row.kind,
-                verb,
-                row.id,
-                row.state,
-                version=row.version + 1,
-                audience=audience,
-                trace=trace,
-            )
-        withdraw_from_mesh(ledger, _again(rows.load([row.key]), row), trace)
+        return False  # redacted, or newer than this node: nothing is known of its audience
+    moved = False
+    for row in children:
+        if ledger.hosts(row.key[0]) and (audience_of(row) != audience or wider_ledger(row) is not None):
+            _move(ledger, pilot, row, audience, trace)
+            moved = True
+    return moved
 
 
-def _again(found: Mapping[Key, Row], row: Row) -> Row:
-    return found.get(row.key, row)
+def _move(ledger: Ledger, pilot: Row, row: Row, audience: str, trace: str | None) -> None:
+    if audience_of(row) != audience:
+        ledger.react(
+            f"{pilot.shown.hash}|{row.version}",
+            row.key[0],
+            row.kind,
+            "shared" if audience == MESH_AUDIENCE else "narrowed",
+            row.id,
+            row.state,
+            version=row.version + 1,
+            audience=audience,
+            trace=trace,
+        )
+        row = documents.metrics_rows().get(row.key) or row
+    withdraw_from_mesh(ledger, row, trace)
 
 
 def told_by_others(plan: IndicatorPlan, progress: Iterable[Row], own: Callable[[str], bool]) -> Iterator[Recorded]:

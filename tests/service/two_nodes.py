@@ -32,6 +32,7 @@ from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR, ledger_name
 from shared.facts.verify import check
 from shared.ledger.appender import Appender
+from shared.ledger.circles import CircleReaders
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import ROSTER_LEDGER, Identity, Member, Roster, ensure_identity, members_of, roster_state
 from shared.ledger.keyring import Keyring
@@ -222,9 +223,7 @@ def may_have(source: MeshNode, target: MeshNode, ledger: str) -> bool:
         return False
     if name.circle is None:
         return True
-    first = source.store.at(ledger, 1, 1)
-    members = (first.state or {}).get("agencies") if first is not None else None
-    return any(target.keyring.hosts(agency) for agency in members or ())
+    return any(target.keyring.hosts(agency) for agency in CircleReaders(source.store).of(ledger))
 
 
 def carry(source: MeshNode, target: MeshNode, *ledgers: str, most: int = 512) -> int:

@@ -1,0 +1,44 @@
+"""Who is in a circle that the roster does not describe: those whom its ledger names from its first fact on.
+
+A proposal's circle is made with the proposal, on one node, and is too many and too short-lived for the roster. Every
+record of such a circle names its agencies; the owner of a ledger decides who reads it, and who may read it may read it
+from its first fact, so that the first fact's word is the ledger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.facts.fact import Unreadable
+from shared.facts.names import AGENCY
+from shared.ledger.store import LedgerStore
+
+
+class CircleReaders:
+    """Remembers what it has found: a ledger's first fact never changes."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+        self._known: dict[str, frozenset[str]] = {}
+
+    def of(self, ledger: str) -> frozenset[str]:
+        """Agencies that may read this circle's ledger; nobody where its first fact is not here or names nobody."""
+        if ledger not in self._known:
+            found = self._store.at(ledger, 1, 1)
+            if found is None:
+                return frozenset()
+            try:
+                self._known[ledger] = named_in(found.state or {})
+            except Unreadable:
+                self._known[ledger] = frozenset()
+        return self._known[ledger]
+
+
+def named_in(state: Mapping[str, Any]) -> frozenset[str]:
+    named = state.get("agencies")
+    return (
+        frozenset(one for one in named if isinstance(one, str) and AGENCY.fullmatch(one))
+        if isinstance(named, list)
+        else frozenset()
+    )
