@@ -47,7 +47,7 @@ async def renew(settings: Settings, before: Link) -> Link:
         user="system",
         password=login,
         max_reconnect_attempts=2,
-        connect_timeout=2,
+        connect_timeout=5,
         error_cb=_quiet,
     )
     try:
@@ -68,7 +68,7 @@ async def linked(settings: Settings) -> list[dict[str, Any]]:
     """The links that stand now, as the server tells them. Raises nats.errors.Error, OSError."""
     login = config.credentials(settings.home)["system"]
     connection = await nats.connect(
-        settings.nats_url or "", user="system", password=login, max_reconnect_attempts=1, connect_timeout=2,
+        settings.nats_url or "", user="system", password=login, max_reconnect_attempts=1, connect_timeout=5,
         error_cb=_quiet,
     )  # fmt: skip
     try:

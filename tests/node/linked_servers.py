@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from nats.aio.client import Client
 
+from deploy.nats import link
 from deploy.nats.authority import make_authority, make_server_certificate
 from deploy.nats.config import write_private
 from deploy.nats.link import link_of
@@ -41,14 +43,27 @@ class Servers:
         asyncio.run(renew(self.settings[HUB], before))
 
 
+@contextmanager
+def no_restraint() -> Iterator[None]:
+    """Configurations rendered meanwhile allow and deny nothing on the link."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link, "denied_from_hub", lambda domain: ["never.>"])
+        patch.setattr(link, "denied_to_hub", lambda: ["never.>"])
+        patch.setattr(link, "leaf_permissions", lambda leaf, hub: ([">"], [">"]))
+        yield
+
+
 def seed_of(home: Path) -> str:
     told: dict[str, dict[str, str]] = json.loads((home / "nats" / "link.json").read_text())
     return told["remote"]["seed"]
 
 
 @contextmanager
-def linked_servers(folder: Path, *members: str) -> Iterator[Servers]:
-    """A hub's server with a leaf listener, and members' servers whose users it does not know yet."""
+def linked_servers(folder: Path, *members: str, dishonest: str | None = None) -> Iterator[Servers]:
+    """A hub's server with a leaf listener, and members' servers whose users it does not know yet.
+
+    The one that is `dishonest` holds itself to nothing on the link: what is refused, the other side refuses.
+    """
     port = free_port()
     authority, key = make_authority("test")
     certificate, certificate_key = make_server_certificate(authority, key, ["127.0.0.1"])
@@ -71,7 +86,8 @@ def linked_servers(folder: Path, *members: str) -> Iterator[Servers]:
         running = {}
         for domain, home in homes.items():
             settings = Settings(home=home, mongodb_uri="mongodb://unused", nats_domain=domain)
-            running[domain] = stack.enter_context(servers.embedded(settings))
+            with no_restraint() if domain == dishonest else nullcontext():
+                running[domain] = stack.enter_context(servers.embedded(settings))
             asyncio.run(provision(running[domain]))
         yield Servers(running, port)
 
