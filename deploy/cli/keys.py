@@ -147,6 +147,27 @@ def reopen(
         console.print(f"{escape(ledger)} goes on at {fact.place}, from {fact.header.previous[:16]}.")
 
 
+def anchor_recovery_key(
+    file: Annotated[
+        Path, typer.Argument(help="A new file, on a medium that you keep offline, not with the key itself.")
+    ],
+) -> None:
+    """Make the anchor's recovery key: the roster names its public half, once and for all; the other goes into FILE.
+
+    It alone replaces the anchor's key when that is lost or stolen (`pilotmesh keys recover hub`). The node may run.
+    """
+    with plainly(), bench() as at:
+        from shared.ledger.anchoring import bind_anchor_recovery  # noqa: PLC0415 (as in `bench`)
+        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
+
+        made = bind_anchor_recovery(at.store, at.identity, at.keyring, file, Author("operator", "admin"))
+        console.print(
+            f"The roster names {made.public.hex()} as the anchor's recovery key; its private half is in {file}.",
+            soft_wrap=True,
+        )
+        errors.print("Keep it, and a copy of it, apart from the anchor's key. It can never be replaced.")
+
+
 def revoke_key(
     agency: Annotated[str, typer.Argument(help="The agency whose signing key was stolen.")],
     ledger_head: Annotated[

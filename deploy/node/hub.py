@@ -18,6 +18,8 @@ from shared.ledger.identity import Identity, ensure_identity
 from shared.ledger.keyring import Keyring, replace_secret, write_secret
 from shared.settings import Settings
 
+TAKEN_OUT = f"{ANCHOR}.public"
+"""Beside the keys: the public half of the anchor's key that was taken out."""
 AUTHORITY, CERTIFICATE, KEY = "mesh-ca.pem", "hub.pem", "hub.key"
 HUB_DOMAIN = "hub"
 LEAF_PORT = 7422
@@ -125,6 +127,9 @@ def take_anchor_out(home: Path, file: Path) -> None:
         write_secret(file.absolute(), key.read_text())
     except OSError as error:
         raise NodeError(f"{file} cannot be written: {error.strerror or error}") from error
+    replace_secret(
+        home / "keys" / TAKEN_OUT, SigningKey.from_bytes(bytes.fromhex(key.read_text().strip())).public.hex()
+    )
     key.unlink()
 
 
@@ -136,7 +141,9 @@ def put_anchor_back(home: Path, file: Path) -> None:
         public = SigningKey.from_bytes(bytes.fromhex(secret)).public
     except (OSError, ValueError) as error:
         raise NodeError(f"{file} holds no key: {error}") from error
-    if public != identity.anchor:
+    taken_out = home / "keys" / TAKEN_OUT
+    expected = bytes.fromhex(taken_out.read_text()) if taken_out.exists() else identity.anchor
+    if public != expected:  # the one by which the mesh is known, or one that has followed it
         raise NodeError(f"{file} holds another key than this mesh's anchor.")
     try:
         write_secret(home / "keys" / f"{ANCHOR}.key", secret + "\n")

@@ -45,6 +45,8 @@ class Invite:
     expires_at: datetime
     hub: HubAddress
     authority: str | None
+    anchor_key: bytes | None = None
+    """The key that signs the roster now, where that is no longer the one by which the mesh is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def read_invite(text: str) -> Invite:
             datetime.fromisoformat(told["expires_at"]),
             hub,
             told["authority"],
+            bytes.fromhex(told["anchor_key"]) if told.get("anchor_key") else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise NodeError("This is no invite. Ask the secretariat for the file that `hub invite` writes.") from error
@@ -171,11 +174,12 @@ def _prove(invite: Invite, request: JoinRequest, answer: Mapping[str, Any]) -> N
         header = fact.header
         check_mesh(fact, invite.mesh)
         check_digest(fact)
+        signing = invite.anchor_key or invite.anchor
         fits = (
             str(header.ledger) == ROSTER_LEDGER
             and header.subject == ROSTER
-            and header.keyid == key_id(invite.anchor)
-            and signature_is_valid(invite.anchor, fact.hash, fact.signature)
+            and header.keyid == key_id(signing)
+            and signature_is_valid(signing, fact.hash, fact.signature)
             and is_member(fact.state or {}, request)
         )
     except (KeyError, TypeError, ValueError, Unreadable, Trouble) as error:

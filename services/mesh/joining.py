@@ -80,6 +80,7 @@ class Joining:
             "pilotmesh_invite": INVITE_VERSION,
             "mesh": self._identity.mesh,
             "anchor": self._identity.anchor.hex(),
+            "anchor_key": self._writer.anchor_key(),
             "agency": agency,
             "code": code,
             "expires_at": rfc3339(expires_at),

@@ -65,6 +65,10 @@ class RosterWriter:
                 continue
         raise Stale("The roster changed on every attempt; try again.")
 
+    def anchor_key(self) -> str | None:
+        """Public half, in hex, of the key that signs the roster now; None where it is not at hand."""
+        return self._keyring.key(ANCHOR).public.hex() if self._keyring.hosts(ANCHOR) else None
+
     def need_anchor(self) -> None:
         """Raises Conflict, with the remedy, where this node cannot sign the roster."""
         if self._keyring.hosts(ANCHOR):

@@ -18,7 +18,7 @@ from shared.facts.fact import Fact, Unreadable, rfc3339
 from shared.facts.keys import KeyBook, key_id, signature_is_valid
 from shared.facts.names import ANCHOR, LedgerName, ledger_name
 from shared.facts.verify import REKEYED, Head, Trouble, check, check_digest, check_right, head_statement
-from shared.ledger.identity import ROSTER, ROSTER_LEDGER, Identity, learned_book, members_of
+from shared.ledger.identity import ROSTER, ROSTER_LEDGER, Identity, anchor_recovery_in, learned_book, members_of
 from shared.ledger.rows import redactions_in
 
 FORMAT = "pilotmesh.evidence.v1"
@@ -186,7 +186,7 @@ class _Check:
                 if bound.setdefault(member.agency, member.recovery) != member.recovery:
                     raise Wrong(f"the roster binds a second recovery key to {member.agency}, which it never may")
         rekeyings = [fact for chain in facts.values() for fact in chain if fact.header.type == REKEYED]
-        return learned_book(self.identity, states[-1], rekeyings)
+        return learned_book(self.identity, states[-1], rekeyings, anchor_recovery_in(state or {} for state in states))
 
     def _walk(self, ledger: str, facts: Sequence[Fact], book: KeyBook) -> None:
         head, places = Head(), Places()

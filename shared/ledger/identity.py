@@ -190,12 +190,23 @@ def members_of(state: Mapping[str, Any]) -> list[Member]:
     return [Member.of(raw) for raw in state.get("agencies", ())]
 
 
-def key_book(identity: Identity, state: Mapping[str, Any] | None) -> KeyBook:
+def anchor_recovery_in(states: Iterable[Mapping[str, Any]]) -> bytes | None:
+    """The anchor's recovery key: the first that the roster ever named. Bound once; what is named later is ignored, so
+    that whoever steals the anchor's key cannot put another in its place."""
+    named = (state.get("anchor_recovery") for state in states)
+    first = next((one for one in named if one is not None), None)
+    return None if first is None else bytes.fromhex(first)
+
+
+def key_book(identity: Identity, state: Mapping[str, Any] | None, anchor_recovery: bytes | None = None) -> KeyBook:
     """Which key may sign what, by the roster's state; the anchor's key always holds for the roster itself."""
     members = members_of(state or {})
     ranges = [KeyRange(ANCHOR, key_id(identity.anchor), identity.anchor)]
     ranges += [KeyRange(member.agency, key_id(member.public), member.public) for member in members]
-    book = KeyBook(ranges, {member.agency: member.recovery for member in members})
+    recovery = {member.agency: member.recovery for member in members}
+    if anchor_recovery is not None:
+        recovery[ANCHOR] = anchor_recovery
+    book = KeyBook(ranges, recovery)
     for member in members:
         keys = [*(one.public for one in member.earlier), member.public]
         for one, following in zip(member.earlier, keys[1:], strict=True):
@@ -205,9 +216,14 @@ def key_book(identity: Identity, state: Mapping[str, Any] | None) -> KeyBook:
     return book
 
 
-def learned_book(identity: Identity, state: Mapping[str, Any] | None, rekeyings: Iterable[Fact]) -> KeyBook:
+def learned_book(
+    identity: Identity,
+    state: Mapping[str, Any] | None,
+    rekeyings: Iterable[Fact],
+    anchor_recovery: bytes | None = None,
+) -> KeyBook:
     """The same, with what rekeying facts have added; those that a revocation reaches add nothing."""
-    book = key_book(identity, state)
+    book = key_book(identity, state, anchor_recovery)
     for fact in in_order_of_learning(rekeyings):
         learn_key(fact, book)
     return book
@@ -220,6 +236,8 @@ class Roster:
         self._store = store
         self._identity = identity
         self._lock = threading.Lock()
+        self._anchor_recovery: bytes | None = None
+        self._scanned: str | None = None
 
     def state(self) -> dict[str, Any]:
         newest = self._store.newest(ANCHOR, "mesh", ROSTER)
@@ -230,4 +248,14 @@ class Roster:
 
     def book(self) -> KeyBook:
         """The key book, with what rekeying facts in the store have added."""
-        return learned_book(self._identity, self.state(), self._store.rekeyings())
+        return learned_book(self._identity, self.state(), self._store.rekeyings(), self.anchor_recovery())
+
+    def anchor_recovery(self) -> bytes | None:
+        """The anchor's recovery key, public half; None if the roster never named one."""
+        newest = self._store.newest(ANCHOR, "mesh", ROSTER)
+        with self._lock:
+            if newest is not None and self._anchor_recovery is None and self._scanned != newest.hash:
+                versions = self._store.versions(ANCHOR, "mesh", ROSTER)
+                self._anchor_recovery = anchor_recovery_in(fact.state or {} for fact in versions)
+                self._scanned = newest.hash
+            return self._anchor_recovery

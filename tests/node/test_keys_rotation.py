@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from shared.facts.ids import new_id
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
+from shared.ledger.anchoring import bind_anchor_recovery
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import Member, members_of, roster_state
 from shared.ledger.keyring import Keyring
@@ -40,11 +42,13 @@ def node(database_settings: Settings) -> Iterator[LedgerNode]:
         yield made
 
 
-def enter(node: LedgerNode, *members: Member) -> None:
+def enter(node: LedgerNode, *members: Member, **more: str) -> None:
     """A roster with these members."""
     newest = node.store.newest(ANCHOR, "mesh", "roster/mesh")
     version = 1 if newest is None else newest.header.version + 1
-    node.appender().record(Draft(ANCHOR, "mesh", "roster", "issued", "mesh", version, roster_state(members), OPERATOR))
+    node.appender().record(
+        Draft(ANCHOR, "mesh", "roster", "issued", "mesh", version, {**roster_state(members), **more}, OPERATOR)
+    )
 
 
 def rekeying(node: LedgerNode, keyring: Keyring | None = None) -> Rekeying:
@@ -237,6 +241,33 @@ def test_the_anchor_rotates_like_an_agency(node: LedgerNode) -> None:
     assert newest.header.keyid == done.keyid
     assert members_of(newest.state or {})[0].agency == "wfp"
     assert faults(node) == {}
+
+
+def test_the_anchors_recovery_key_is_bound_once_and_replaces_a_lost_key(node: LedgerNode, tmp_path: Path) -> None:
+    made = bind_anchor_recovery(node.store, node.identity, node.keyring, tmp_path / "recovery", OPERATOR)
+    with pytest.raises(Conflict, match="once"):
+        bind_anchor_recovery(node.store, node.identity, node.keyring, tmp_path / "another", OPERATOR)
+    assert not (tmp_path / "another").exists()
+    enter(node, *node.roster.members(), anchor_recovery=key_of("thief").public.hex())  # by whoever has the key
+    assert node.roster.anchor_recovery() == made.public
+    (node.keyring.folder / "hub.key").unlink()
+    with pytest.raises(Forbidden):
+        rekeying(node).rotate(ANCHOR, key_of("thief"))
+    done = rekeying(node).rotate(ANCHOR, recovery_key((tmp_path / "recovery").read_text()))
+    enter(node, *node.roster.members())
+    newest = node.store.newest(ANCHOR, "mesh", "roster/mesh")
+    assert newest is not None
+    assert newest.header.keyid == done.keyid
+    assert faults(node) == {}
+
+
+def test_a_recovery_key_that_was_written_before_a_crash_is_taken_up(node: LedgerNode, tmp_path: Path) -> None:
+    file = tmp_path / "recovery"
+    file.write_text(key_of("made before").secret().hex())
+    assert bind_anchor_recovery(node.store, node.identity, node.keyring, file, OPERATOR).public == (
+        key_of("made before").public
+    )
+    assert node.roster.members()[0].agency == "wfp"
 
 
 def test_replaced_keys_stay_as_secret_as_the_one_in_use(node: LedgerNode) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.mesh.domain import head_statement
 from shared.facts.fact import Fact, fact_hash, read_header
 from shared.facts.keys import KeyBook, KeyRange, SigningKey, Unsigned, seal
-from shared.facts.verify import Head, check
+from shared.facts.verify import Head, check, head_statement
 from shared.ledger.rows import redactions_in
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ledger.md").read_text()
