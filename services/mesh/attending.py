@@ -29,6 +29,7 @@ from shared.telemetry import counter
 
 from .accepting import Accepting, Taken
 from .heads import head_is_authentic
+from .links import end_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Attending:
         """Until cancelled."""
         next_round = 0.0
         while True:
+            end_if_cancelled()
             try:
                 if time.monotonic() >= next_round:
                     next_round = time.monotonic() + every

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 BATCH = 256
 WAIT_SECONDS = 1.0
 """So long one request for messages stands: after a peer's restart, the next one reaches it."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 1.0
 
 Take = Callable[[Peer, str, Sequence[Msg]], Awaitable[int]]
 """Takes messages in, and answers how many were refused; raises if none must be acknowledged."""
@@ -56,6 +56,7 @@ class Puller:
 
     async def run(self) -> None:
         while True:
+            end_if_cancelled()
             try:
                 await self._pull()
             except asyncio.CancelledError:
@@ -79,6 +80,7 @@ class Puller:
             self._reached()
             quiet_since = time.monotonic()
             while True:
+                end_if_cancelled()
                 try:
                     messages = await subscription.fetch(BATCH, timeout=WAIT_SECONDS)
                 except NatsTimeout:
@@ -103,3 +105,11 @@ class Puller:
         self.outlet.last_contact = time.time()
         self.outlet.trouble = None
         self.pause = FIRST_PAUSE
+
+
+def end_if_cancelled() -> None:
+    """Ends a task that was told to end, in case what it awaited kept that to itself (asyncio.wait_for before
+    Python 3.12 does when both come in one moment, and so does nats-py's fetch). Raises CancelledError."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

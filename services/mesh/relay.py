@@ -30,6 +30,8 @@ from shared.ledger.lease import Lease
 from shared.ledger.store import LedgerStore
 from shared.telemetry import counter, span
 
+from .links import end_if_cancelled
+
 log = logging.getLogger(__name__)
 
 BATCH = 256
@@ -105,6 +107,7 @@ class Relay:
         renewal = asyncio.create_task(self._keep_lease())
         try:
             while True:
+                end_if_cancelled()
                 try:
                     if self._lease.is_held:
                         await self._step()
