@@ -1,0 +1,76 @@
+"""A wire that can be cut: a small TCP proxy between a member's NATS server and the hub's."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+CHUNK = 65536
+
+
+class Wire:
+    """Listens on a port of its own and passes everything on to `target`, until it is cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._cut = False
+        threading.Thread(target=self._accept, name="wire", daemon=True).start()
+
+    def cut(self) -> None:
+        """Breaks what is connected and lets nothing through."""
+        with self._lock:
+            self._cut = True
+            ends, self._open = self._open, set()
+        for end in ends:
+            _break(end)
+
+    def heal(self) -> None:
+        with self._lock:
+            self._cut = False
+
+    def close(self) -> None:
+        self.cut()
+        _break(self._listening)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            with self._lock:
+                through = not self._cut
+                if through:
+                    self._open |= {near, far}
+            if not through:
+                near.close()
+                far.close()
+                continue
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(source, sink), name="wire", daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK):
+                sink.sendall(data)
+        with self._lock:
+            self._open -= {source, sink}
+        for end in (source, sink):
+            _break(end)
+
+
+def _break(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
