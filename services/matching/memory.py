@@ -250,13 +250,14 @@ class Memory:
             ]
         return sorted(waiting, key=lambda state: (-float(state["priority"]["score"]), str(state["id"])))
 
-    def proposals_using(self, capability: str) -> set[str]:
-        """Pilots of open proposals that count on this capability."""
+    def proposals_using(self, capability: str, hosts: Callable[[str], bool]) -> set[str]:
+        """Pilots of open proposals of hosted agencies that count on this capability."""
         with self._lock:
             return {
                 str(state["pilot"])
                 for state in self._held.proposals.values()
-                if any(cover["capability"] == capability for member in state["team"] for cover in member["covers"])
+                if hosts(str(state["lead"]))
+                and any(cover["capability"] == capability for member in state["team"] for cover in member["covers"])
             }
 
     def pilots_with_open_proposal(self) -> set[str]:

@@ -12,6 +12,7 @@ from services.matching.following import Following
 from services.matching.memory import Memory
 from services.matching.model import World
 from shared.facts.fact import Fact
+from shared.facts.names import AGENCY
 from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
@@ -64,15 +65,22 @@ class Reactions:
                     yield from (f"promise|{one.get('capability')}" for one in covers)
                 yield from (f"slots|{one.get('agency')}" for one in _dicts(state.get("invitations")))
             case "response":
-                yield from (f"pilot|{state.get('pilot')}", f"slots|{row.key[0]}")
+                if self._is_ours(state.get("lead")):
+                    yield f"pilot|{state.get('pilot')}"
+                yield f"slots|{row.key[0]}"
                 yield from (f"promise|{one.get('capability')}" for one in _dicts(state.get("reserves")))
             case "testbed" | "suspension":
-                yield from (f"pilot|{pilot}" for pilot in state.get("pilots") or ())
+                if self._is_ours(state.get("lead")):
+                    yield from (f"pilot|{pilot}" for pilot in state.get("pilots") or ())
             case "capability":
                 before = self._memory.capability_code(row.id)
                 yield from (f"offer|{code}|{row.id}" for code in {before, state.get("code")} - {None})
             case "rules":
                 yield f"rules|{row.key[0]}"
+
+    def _is_ours(self, lead: object) -> bool:
+        """Whether this node matches a pilot of this lead; whoever names none may mean one of ours."""
+        return not isinstance(lead, str) or (AGENCY.fullmatch(lead) is not None and self._keyring.hosts(lead))
 
     def step(self) -> bool:
         """Does what is due; True if there may be more."""
@@ -107,9 +115,9 @@ class Reactions:
             code, _, capability = rest.partition("|")
             memory = self._memory.fresh()
             asking = self._open_pilots(code) - memory.pilots_with_open_proposal()  # a new offer leaves those alone
-            self._touch_pilots(asking | memory.proposals_using(capability), task)
+            self._touch_pilots(asking | memory.proposals_using(capability, self._keyring.hosts), task)
         elif what == "promise":
-            self._touch_pilots(self._memory.fresh().proposals_using(rest), task)
+            self._touch_pilots(self._memory.fresh().proposals_using(rest, self._keyring.hosts), task)
         elif what == "rules":
             self._touch_pilots(self._pilots_under(rest), task)
         return True

@@ -61,7 +61,7 @@ class QuietMatching:
         """Does what is due until nothing is."""
         for _ in range(200):
             if not self.reactions.step():
-                assert self.work.troubled() == []
+                assert self.work.troubled() == [], self.work.troubled()
                 return
         raise AssertionError("the reactions do not come to an end")
 

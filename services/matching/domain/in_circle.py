@@ -106,6 +106,7 @@ def suspended(
         "id": suspension_id(str(testbed["id"]), agency),
         "agency": agency,
         "testbed": testbed["id"],
+        "lead": testbed.get("lead"),
         "pilots": list(testbed["pilots"]),
         "status": "suspended",
         "reason": text,
