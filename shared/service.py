@@ -36,8 +36,14 @@ from shared.ledger.store import Document, LedgerStore
 from shared.ledger.witness import Witness
 from shared.settings import Settings
 from shared.telemetry import counter, histogram
+from shared.traffic import Traffic
 
 log = logging.getLogger(__name__)
+
+RUSH_SECONDS = 0.5
+"""For so long followers whose readers can wait gather news while commands rush in."""
+GIVE_WAY_SECONDS = 2.0
+"""How long reactions give way to callers' commands, each time they have something to do."""
 
 _grounds: dict[tuple[str, str, str], Ground] = {}
 _grounds_lock = threading.Lock()
@@ -55,6 +61,7 @@ class Ground:
     identity: Identity
     roster: Roster
     neighbours: Neighbours = field(default_factory=Neighbours)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def database(self, service: str) -> Database[Document]:
         return self.client[self.settings.database(service)]
@@ -118,6 +125,10 @@ class Worker:
     def wake(self) -> None:
         self._wake.set()
 
+    def rest(self, seconds: float) -> None:
+        """Waits, unless the worker is being stopped."""
+        self._stopping.wait(seconds)
+
     def stop(self) -> None:
         self._stopping.set()
         self._wake.set()
@@ -164,10 +175,16 @@ class Parts:
         self.nudges = Nudges(self.name, self.ground.neighbours, self.broker.publish)
 
     def add_reactor(self, worker: Worker) -> None:
-        """A worker that acts on what the fold touched: only where the follower leads, and as soon as there is news."""
-        step, follower = worker.step, self.follower
+        """A worker that acts on what the fold touched: only where the follower leads, and as soon as there is news
+        and callers' commands leave it the time."""
+        step, follower, traffic = worker.step, self.follower, self.ground.traffic
         assert follower is not None
-        worker.step = lambda: follower.leads and step()
+
+        def step_in_turn() -> bool:
+            traffic.give_way(GIVE_WAY_SECONDS, worker.rest)
+            return follower.leads and step()
+
+        worker.step = step_in_turn
         self.workers.append(worker)
         self.reactors.append(worker)
 
@@ -215,8 +232,10 @@ def assemble(
     fold: Fold | None,
     writes: bool,
     inline: bool = False,
+    gather: float = 0.0,
 ) -> Parts:
-    """Makes the parts of one service. `inline`: the process folds its own facts before it acknowledges them."""
+    """Makes the parts of one service. `inline`: the process folds its own facts before it acknowledges them;
+    `gather`: seconds that the follower gathers news."""
     database = ground.database(name)
     quarantine = Quarantine(ground.database("node").get_collection("quarantine"))
     parts = Parts(name, ground, broker, quarantine)
@@ -229,6 +248,8 @@ def assemble(
             lease,
             fold,
             poll=ground.settings.poll_seconds,
+            gather=lambda: RUSH_SECONDS if gather and ground.traffic.is_rushing else gather,
+            turn=ground.traffic.turn if gather else None,
             after_batch=parts.wake,
         )
         parts.news = News(ground.store, quarantine, parts.follower, ground.neighbours)

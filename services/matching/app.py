@@ -26,6 +26,8 @@ from shared.telemetry import start_telemetry
 
 NAME = documents.NAME
 DESCRIPTION = "Who should work together, why, why not, and what nobody can provide."
+GATHER_SECONDS = 0.05
+"""Own facts are folded before they are acknowledged; others' can wait that long."""
 FOLD_VERSION = 2
 
 
@@ -46,11 +48,12 @@ def create_app(settings: Settings) -> FastAPI:
         )
         reactions = Reactions(work, ground.keyring, memory)
         fold = RowsFold(NAME, FOLD_VERSION, rows, services=("registry", "matching"), touched=reactions.touched)
-        parts = assemble(ground, NAME, broker, fold=fold, writes=True, inline=True)
+        parts = assemble(ground, NAME, broker, fold=fold, writes=True, inline=True, gather=GATHER_SECONDS)
         assembled.append(parts)
         assert parts.ledger is not None
         reactions.ledger = parts.ledger
         reactions.following = Following(parts.ledger, memory, work)
+        reactions.gives_way = lambda: ground.traffic.is_rushing
         parts.add_reactor(Worker("proposing", reactions.step))
         app.state.parts = parts
         app.state.memory = memory

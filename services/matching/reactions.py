@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services.matching import documents
 from services.matching.documents import SHARED, PilotRow
@@ -22,6 +23,8 @@ from shared.ledger.work import Task, Work
 
 log = logging.getLogger(__name__)
 
+TURN_SECONDS = 0.25
+"""How long reactions go on while commands rush in, before they give way again."""
 GIVE_UP_AFTER = 12
 """Attempts after which a pilot that this node never saw is left alone (its own node matches it)."""
 PRIVATE_WORDS: Mapping[str, Sequence[str]] = {"response": WORDS, "suspension": ("reason",)}
@@ -38,6 +41,8 @@ class Reactions:
         self.ledger: Ledger | None = None
         self.following: Following | None = None
         """Both set by the composition root before anything is done; touching needs neither."""
+        self.gives_way: Callable[[], bool] = lambda: False
+        """Whether callers' commands are waiting; set by the composition root as well."""
 
     def touched(self, rows: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
         """Persists what these facts ask for, before the cursor moves."""
@@ -85,7 +90,10 @@ class Reactions:
     def step(self) -> bool:
         """Does what is due; True if there may be more."""
         due = self._work.due()
+        until = time.monotonic() + TURN_SECONDS
         for task in due:
+            if self.gives_way() and time.monotonic() > until:
+                break
             try:
                 done = self._act(task)
             except Exception as error:  # kept with its reason and tried again later

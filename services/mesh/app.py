@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         ground = await asyncio.to_thread(open_ground, settings)
         database = ground.database(NAME)
         work = Work(database["redactions"])
-        parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True)
+        parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True, gather=0.25)
         assert parts.ledger is not None
         witness = Witness(settings.home)
         loop = asyncio.get_running_loop()

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from mongoengine import BooleanField, DateTimeField, DictField, Document, IntField, ListField, StringField
+from pymongo import ReplaceOne
 
 from services.metrics import folds
-from shared.ledger.documents import Columns, Rows, StateRow, rows_of
+from shared.ledger.documents import Columns, Rows, StateRow, row_id, rows_of
 from shared.ledger.rows import Row
 
 NAME = "metrics"
 
 
 def _meta(collection: str, *indexes: str) -> dict[str, Any]:
+    """Indexes only for what is asked: each costs every fold."""
     return {
         "db_alias": NAME,
         "collection": collection,
         "strict": False,
         "auto_create_index": False,
-        "indexes": ["id_", "agency", *indexes],
+        "indexes": ["id_", *indexes],
     }
 
 
 class PilotRow(StateRow):
-    meta = _meta("pilots", "countries", "goals")
+    meta = _meta("pilots")
     lead = StringField()
     countries = ListField(StringField())
     goals = ListField(StringField())
@@ -135,8 +138,31 @@ def those(kind: str, ids: Iterable[str]) -> dict[str, Row]:
     return {row.id: row for row in found if row.is_live}
 
 
+def pilots_and_what_is_theirs(ids: Sequence[str]) -> tuple[dict[str, Row], dict[str, list[Row]], dict[str, list[Row]]]:
+    """The records with these ids, gone or not, by id; their live plans; their published progress, oldest first."""
+    pilots: dict[str, Row] = {}
+    for row in rows_of(PilotRow.objects(__raw__={"id": {"$in": list(ids)}})):
+        pilots.setdefault(row.id, row)
+    theirs = {"pilot": {"$in": list(ids)}}
+    plans = _by_pilot(rows_of(PlanRow.objects(__raw__=theirs)))
+    progress = _by_pilot(sorted(rows_of(ProgressRow.objects(__raw__=theirs)), key=_age))
+    return pilots, plans, progress
+
+
 def plans_of(pilot: str) -> list[Row]:
     return [row for row in rows_of(PlanRow.objects(pilot=pilot)) if row.is_live]
+
+
+def _by_pilot(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.is_live:
+            found.setdefault(str(row.state.get("pilot")), []).append(row)
+    return found
+
+
+def _age(row: Row) -> tuple[datetime, tuple[int, int]]:
+    return row.shown.time, row.shown.position
 
 
 def batches_of(indicator: str) -> list[Row]:
@@ -153,6 +179,34 @@ def batches_of(indicator: str) -> list[Row]:
     ]
 
 
+def standing_batches(indicator: str) -> dict[str, int]:
+    """The row of each batch that speaks of an indicator and counts, and its revision; nothing of what it holds."""
+    wanted = {"agency": 1, "upload": 1, "complete": 1, "live": 1, "revision": 1}
+    found = list(ObservationsRow._get_collection().find({"indicators": indicator, "live": True}, wanted))
+    open_uploads = {row["upload"] for row in found if not row["complete"]}
+    complete = (
+        {
+            (row["agency"], row["upload"])
+            for row in UploadRow._get_collection().find(
+                {"upload": {"$in": sorted(open_uploads)}, "live": True}, {"agency": 1, "upload": 1}
+            )
+        }
+        if open_uploads
+        else set()
+    )
+    return {
+        row["_id"]: row["revision"] for row in found if row["complete"] or (row["agency"], row["upload"]) in complete
+    }
+
+
+def batches(row_ids: Sequence[str]) -> dict[str, Row]:
+    """These batches, whole, by their rows' ids."""
+    if not row_ids:
+        return {}
+    found = rows_of(ObservationsRow.objects(__raw__={"_id": {"$in": list(row_ids)}}))
+    return {row_id(row.key): row for row in found}
+
+
 def batches_of_upload(agency: str, upload: str) -> list[Row]:
     return [row for row in rows_of(ObservationsRow.objects(upload=upload, agency=agency)) if row.is_live]
 
@@ -160,18 +214,26 @@ def batches_of_upload(agency: str, upload: str) -> list[Row]:
 def snapshots_of(indicator: str) -> list[Row]:
     """Every edition of an indicator, oldest first."""
     found = [row for row in rows_of(SnapshotRow.objects(indicator=indicator)) if row.is_live]
-    return sorted(found, key=lambda row: (row.shown.time, row.shown.position))
+    return sorted(found, key=_age)
 
 
 def progress_of(pilot: str) -> list[Row]:
     found = [row for row in rows_of(ProgressRow.objects(pilot=pilot)) if row.is_live]
-    return sorted(found, key=lambda row: (row.shown.time, row.shown.position))
+    return sorted(found, key=_age)
 
 
-def set_figures(pilot: str, source: str, document: dict[str, Any]) -> None:
-    """Sets what is known of a pilot from one source."""
-    collection = PilotFigures._get_collection()
-    collection.replace_one({"_id": f"{pilot}|{source}"}, {**document, "pilot": pilot, "source": source}, upsert=True)
+def set_figures(figures: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    """Sets what is known of pilots, by (pilot, source)."""
+    operations = [
+        ReplaceOne(
+            {"_id": f"{pilot}|{source}"},
+            {"_id": f"{pilot}|{source}", **document, "pilot": pilot, "source": source},
+            upsert=True,
+        )
+        for (pilot, source), document in figures.items()
+    ]
+    if operations:
+        PilotFigures._get_collection().bulk_write(operations, ordered=False)
 
 
 def figures(query: dict[str, Any]) -> list[dict[str, Any]]:

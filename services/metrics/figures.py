@@ -40,28 +40,26 @@ def sites_of(pilot: State) -> dict[str, str]:
     return {str(site["id"]): str(site["country"]) for site in sites if site.get("id") and site.get("country")}
 
 
-def recorded_in(batches: Iterable[Row], indicator: str) -> Iterator[Recorded]:
-    """The observations of an indicator in these batches, as their agencies recorded them."""
-    for batch in batches:
-        shown = batch.shown
-        for item, row in enumerate(batch.state.get("rows") or ()):
-            if isinstance(row, dict) and row.get("indicator") == indicator:
-                at = Position(shown.epoch, shown.sequence, item, shown.ledger)
-                yield Recorded(batch.key[0], at, Observation.model_validate(row))
+def recorded_in(batch: Row) -> dict[str, tuple[Recorded, ...]]:
+    """The observations of a batch by indicator, as their agency recorded them."""
+    found: dict[str, list[Recorded]] = {}
+    shown = batch.shown
+    for item, row in enumerate(batch.state.get("rows") or ()):
+        if isinstance(row, dict) and isinstance(row.get("indicator"), str):
+            at = Position(shown.epoch, shown.sequence, item, shown.ledger)
+            found.setdefault(row["indicator"], []).append(Recorded(batch.key[0], at, Observation.model_validate(row)))
+    return {indicator: tuple(rows) for indicator, rows in found.items()}
 
 
-def counting(
-    plan: IndicatorPlan, pilot: State, batches: Iterable[Row], told_by_others: Iterable[Recorded] = ()
-) -> Current:
-    """The figures of an indicator that count, of hosted agencies' own observations and what others published."""
+def counting(plan: IndicatorPlan, pilot: State, recorded: Iterable[Recorded]) -> Current:
+    """The figures of an indicator that count, from what hosted agencies recorded and others published."""
     sites, lead = sites_of(pilot), str(pilot.get("lead_agency"))
 
     def owner_of(key: Key) -> str:
         country = sites.get(key.place, key.place if key.place != TOTAL else None)
         return plan.owner_at(key.place, country, lead)
 
-    known = record(record({}, recorded_in(batches, plan.id)), told_by_others)
-    return current(known, owner_of, {plan.id: plan})
+    return current(record({}, recorded), owner_of, {plan.id: plan})
 
 
 def published(plan: IndicatorPlan, agency: str, progress: Iterable[Row]) -> Current:

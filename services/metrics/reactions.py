@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import date
 from typing import Any
 
@@ -12,9 +13,12 @@ from services.metrics.current import Current
 from services.metrics.editions import Edition
 from services.metrics.plans import IndicatorPlan
 from services.metrics.progress import due
+from services.metrics.recall import Batches
+from services.metrics.rollup import Source
 from shared.facts.fact import Fact
 from shared.facts.ids import derived_id
 from shared.http.recording import audience_of
+from shared.ledger.drafts import Recorded
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
 from shared.ledger.rows import Key, Row
@@ -22,6 +26,9 @@ from shared.ledger.work import Task, Work
 from shared.telemetry import span
 
 log = logging.getLogger(__name__)
+
+Figures = dict[tuple[str, str], dict[str, Any]]
+"""What is known of pilots, by (pilot, source), as it is kept."""
 
 
 class Reactions:
@@ -31,6 +38,7 @@ class Reactions:
         self._work = work
         self._keyring = keyring
         self._small_cell = small_cell
+        self._batches = Batches()
         self._day: date | None = None
         self.ledger: Ledger | None = None
         """Set by the composition root before anything is done; touching needs none."""
@@ -61,62 +69,77 @@ class Reactions:
             self.touch_all()
             self._day = today
         tasks = self._work.due()
+        if not tasks:
+            return False
+        pilots, plans, progress = documents.pilots_and_what_is_theirs([task.key for task in tasks])
+        told: Figures = {}
+        done = []
         for task in tasks:
+            pilot = pilots.get(task.key)
             try:
-                with span("set figures", task.trace, pilot=task.key):
-                    self._set_figures(task)
+                if pilot is not None:
+                    with span("set figures", task.trace, pilot=task.key):
+                        told |= self._figures(pilot, plans.get(task.key, []), progress.get(task.key, []), task)
             except Exception as error:  # kept with its reason and tried again later
                 log.exception("figures of %s could not be set", task.key)
                 self._work.put_off(task, f"{type(error).__name__}: {error}")
                 continue
-            self._work.done(task)
-        return bool(tasks)
+            done.append(task)
+        documents.set_figures(told)
+        self._work.all_done(done)
+        return True
 
-    def _set_figures(self, task: Task) -> None:
-        pilot = documents.find("pilot", task.key)
-        if pilot is None:
-            return
-        planned, progress = documents.plans_of(task.key), documents.progress_of(task.key)
+    def _figures(self, pilot: Row, planned: Sequence[Row], progress: Sequence[Row], task: Task) -> Figures:
+        """What is known of a pilot, from each source; publishes what is due."""
+        told: Figures = {}
         if sharing.follow_audience(self._ledger, pilot, [*planned, *progress], task.trace):
-            planned, progress = documents.plans_of(task.key), documents.progress_of(task.key)
+            planned, progress = documents.plans_of(pilot.id), documents.progress_of(pilot.id)
         if not pilot.is_live:
-            return
+            return told
         lead = pilot.key[0]
         plans = [plan for row in planned if (plan := figures.plan_of(row)) and row.key[0] == lead]
-        today = self._ledger.now().date()
         if self._keyring.hosts(lead):
             own = {plan.id: self._counting(plan, pilot, progress) for plan in plans}
-            self._store(pilot, "private", plans, own, today)
-            if self._publish(pilot, plans, own, task):
-                progress = documents.progress_of(task.key)
+            told[pilot.id, "private"] = self._document(pilot, "private", plans, own)
+            if self._publish(pilot, plans, own, progress, task):
+                progress = documents.progress_of(pilot.id)
         else:
             for plan in plans:
                 sharing.contribute(self._ledger, pilot, plan, self.threshold_of, task.trace)
-        told = {plan.id: figures.published(plan, lead, progress) for plan in plans}
-        self._store(pilot, "published", plans, told, today)
+        others = {plan.id: figures.published(plan, lead, progress) for plan in plans}
+        told[pilot.id, "published"] = self._document(pilot, "published", plans, others)
+        return told
 
     def _counting(self, plan: IndicatorPlan, pilot: Row, progress: Sequence[Row]) -> Current:
-        batches = [row for row in documents.batches_of(plan.id) if self._keyring.hosts(row.key[0])]
+        own = [one for one in self._batches.of(plan.id) if self._keyring.hosts(one.agency)]
         others = sharing.told_by_others(plan, progress, self._keyring.hosts)
-        return figures.counting(plan, pilot.state, batches, others)
+        return figures.counting(plan, pilot.state, [*own, *others])
 
-    def _store(
-        self, pilot: Row, source: Any, plans: list[IndicatorPlan], found: Mapping[str, Current], today: Any
-    ) -> None:
-        row = figures.pilot_row(pilot.state, source, plans, found, today)
+    def _document(
+        self, pilot: Row, source: Source, plans: list[IndicatorPlan], found: Mapping[str, Current]
+    ) -> dict[str, Any]:
+        now = self._ledger.now()
+        row = figures.pilot_row(pilot.state, source, plans, found, now.date())
         sources = sharing.sources_of(found.values(), source, self._keyring.hosted())
-        document = {**figures.stored(row, plans, found), "sources": sources, "set_at": self._ledger.now()}
-        documents.set_figures(pilot.id, source, document)
+        return {**figures.stored(row, plans, found), "sources": sources, "set_at": now}
 
     # -- publishing ------------------------------------------------------------------------------------------
 
-    def _publish(self, pilot: Row, plans: list[IndicatorPlan], own: Mapping[str, Current], task: Task) -> bool:
+    def _publish(
+        self,
+        pilot: Row,
+        plans: list[IndicatorPlan],
+        own: Mapping[str, Current],
+        progress: Sequence[Row],
+        task: Task,
+    ) -> bool:
         """Publishes what is due of each indicator. Done twice it is done once: ids derive from what is published."""
         published = False
+        there = {row.id for row in progress}
         for plan in plans:
             kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == pilot.key[0]]
             history = [edition for row in kept if (edition := sharing.edition_of(row))]
-            self._publish_pending(pilot, plan, task)
+            published |= self._publish_pending(pilot, kept, there, task)
             made = due(
                 plan,
                 own[plan.id].figures,
@@ -125,14 +148,15 @@ class Reactions:
                 history=history,
                 threshold=self.threshold_of(pilot.key[0]),
             )
-            for edition in made.editions:
-                self._record_snapshot(pilot.key[0], edition, task)
+            taken = [self._take_snapshot(pilot.key[0], edition, task) for edition in made.editions]
+            for one in taken:
+                self._ledger.outcome(one)
+            if taken:
                 published = True
-            if made.editions:
-                self._publish_pending(pilot, plan, task)
+                self._publish_pending(pilot, documents.snapshots_of(plan.id), there, task)
         return published
 
-    def _record_snapshot(self, agency: str, edition: Edition, task: Task) -> None:
+    def _take_snapshot(self, agency: str, edition: Edition, task: Task) -> Future[Recorded]:
         """First what stays at home to check later editions against; the published part follows from it."""
         edition_id = id_of(edition)
         state = {
@@ -140,29 +164,37 @@ class Reactions:
             "snapshot": edition.snapshot.model_dump(mode="json"),
             "progress": edition.progress.model_dump(mode="json"),
         }
-        self._ledger.react(
+        return self._ledger.submit_reaction(
             "edition", agency, "snapshot", "taken", edition_id, state, version=1, audience="private", trace=task.trace
         )
 
-    def _publish_pending(self, pilot: Row, plan: IndicatorPlan, task: Task) -> None:
-        """Progress goes as far as the pilot's own record does: that of a private pilot stays in the agency."""
-        agency = pilot.key[0]
-        there = {row.id for row in documents.progress_of(plan.pilot)}
-        for row in documents.snapshots_of(plan.id):
+    def _publish_pending(self, pilot: Row, snapshots: Sequence[Row], there: set[str], task: Task) -> bool:
+        """Progress goes as far as the pilot's own record does: that of a private pilot stays in the agency.
+
+        True if anything was published; `there`, the ids of what was published before, then holds it too.
+        """
+        agency, telling = pilot.key[0], []
+        for row in snapshots:
             if row.id in there or row.key[0] != agency:
                 continue
+            there.add(row.id)
             state = {**row.state["progress"], "agency": agency}
-            self._ledger.react(
-                row.shown.hash,
-                agency,
-                "progress",
-                "published",
-                row.id,
-                state,
-                version=1,
-                audience=audience_of(pilot),
-                trace=task.trace,
+            telling.append(
+                self._ledger.submit_reaction(
+                    row.shown.hash,
+                    agency,
+                    "progress",
+                    "published",
+                    row.id,
+                    state,
+                    version=1,
+                    audience=audience_of(pilot),
+                    trace=task.trace,
+                )
             )
+        for one in telling:
+            self._ledger.outcome(one)
+        return bool(telling)
 
     def threshold_of(self, agency: str) -> int:
         """Below how many people a figure is withheld: the agency's own number, else the node's default."""

@@ -89,7 +89,8 @@ def contribute(
     lead, batches = pilot.key[0], documents.batches_of(plan.id)
     sites = figures.sites_of(pilot.state)
     for agency in sorted({row.key[0] for row in batches if ledger.hosts(row.key[0])} - {lead}):
-        own = figures.counting(plan, pilot.state, [row for row in batches if row.key[0] == agency]).figures
+        recorded = [one for row in batches if row.key[0] == agency for one in figures.recorded_in(row).get(plan.id, ())]
+        own = figures.counting(plan, pilot.state, recorded).figures
         kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == agency]
         made = due(
             plan,

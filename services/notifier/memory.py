@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, InsertOne, UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -61,12 +61,16 @@ class Memory:
     def learn(self, learned: Iterable[tuple[Fact, About]]) -> None:
         """Keeps the newest word of each ledger about each aggregate that others refer to."""
         newest: dict[str, tuple[int, Document]] = {}
+        new: set[str] = set()
         for fact, about in learned:
             header = fact.header
             if header.kind in LEARNED and fact.payload is not None:
                 told = {"subject": header.subject, "audience": audience_of(header.ledger), **raw_of_about(about)}
-                newest[f"{header.ledger}|{header.subject}"] = (order_of(header.position), told)
-        upsert_newest(self._known, newest)
+                name = f"{header.ledger}|{header.subject}"
+                newest[name] = (order_of(header.position), told)
+                if header.version == 1:
+                    new.add(name)
+        upsert_newest(self._known, newest, new)
 
     def forget(self, redactions: Iterable[Redaction]) -> None:
         """Drops what was learned from these facts, if it has not been overtaken."""
@@ -130,16 +134,31 @@ class CircleBook:
         return sight_of(agency, self.circles())
 
 
-def upsert_newest(collection: Collection[Document], newest: Mapping[str, tuple[int, Document]]) -> None:
-    """Writes each document unless a later one stands there already."""
-    operations = [
+def upsert_newest(
+    collection: Collection[Document], newest: Mapping[str, tuple[int, Document]], new: Container[str] = ()
+) -> None:
+    """Writes each document unless a later one stands there already. `new` are probably not there yet: an insert
+    costs a fraction of an update."""
+    inserts = [
+        InsertOne({"_id": name, **told, "order": order}) for name, (order, told) in newest.items() if name in new
+    ]
+    there = {inserts[at]._doc["_id"] for at in _written(collection, inserts)}
+    updates = [
         UpdateOne({"_id": name, "order": {"$lt": order}}, {"$set": {**told, "order": order}}, upsert=True)
         for name, (order, told) in newest.items()
+        if name not in new or name in there
     ]
+    _written(collection, updates)
+
+
+def _written(collection: Collection[Document], operations: Sequence[InsertOne[Document] | UpdateOne]) -> list[int]:
+    """Which of the operations found another document in their place."""
     if not operations:
-        return
+        return []
     try:
         collection.bulk_write(operations, ordered=False)
     except BulkWriteError as error:
         if any(problem["code"] != DUPLICATE_KEY for problem in error.details["writeErrors"]):
             raise
+        return [problem["index"] for problem in error.details["writeErrors"]]
+    return []

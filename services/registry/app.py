@@ -27,6 +27,8 @@ from shared.telemetry import start_telemetry
 
 NAME = documents.NAME
 DESCRIPTION = "Who wants to do what, where and with what; and whether it is fit to start."
+GATHER_SECONDS = 0.1
+"""Own facts are folded before they are acknowledged; others' can wait that long."""
 FOLD_VERSION = 2
 
 
@@ -49,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
             reactions.touched(changed, facts)
 
         fold = RowsFold(NAME, FOLD_VERSION, rows, services=("registry", "matching"), touched=touched)
-        parts = assemble(ground, NAME, broker, fold=fold, writes=True, inline=True)
+        parts = assemble(ground, NAME, broker, fold=fold, writes=True, inline=True, gather=GATHER_SECONDS)
         assert parts.ledger is not None
         reactions.ledger = parts.ledger
         parts.add_reactor(Worker("reactions", reactions.step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -127,6 +127,7 @@ class Watch:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        traffic = traffic_of(scope)
         parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
         began = time.perf_counter()
         status = 500
@@ -140,7 +141,8 @@ class Watch:
 
         with span(f"{scope['method']} /{self.service}", parent, SpanKind.SERVER) as opened:
             try:
-                await self.app(scope, receive, watched)
+                with traffic:
+                    await self.app(scope, receive, watched)
             finally:
                 route = getattr(scope.get("route"), "path", "unmatched")
                 if opened.is_recording():
@@ -151,3 +153,12 @@ class Watch:
                 told = {"service": self.service, "route": route, "method": scope["method"], "status": status}
                 counter("pilotmesh.http.requests").add(1, told)
                 histogram("pilotmesh.http.duration").record(time.perf_counter() - began, told)
+
+
+def traffic_of(scope: Scope) -> AbstractContextManager[None]:
+    """Counts a request that changes something among the commands of this process, for as long as it is entered."""
+    parts = getattr(scope["app"].state, "parts", None)
+    if parts is None or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return nullcontext()
+    passing: AbstractContextManager[None] = parts.ground.traffic.passing()
+    return passing

@@ -115,7 +115,10 @@ class Appender:
 
     def record(self, draft: Draft, timeout: float = 30.0) -> Recorded:
         """Submits and waits for the commit. Raises Stale, ReusedKey, TooLarge, Misdirected or Unavailable."""
-        done = self.submit(draft)
+        return self.wait(self.submit(draft), timeout)
+
+    def wait(self, done: Future[Recorded], timeout: float = 30.0) -> Recorded:
+        """Waits for the commit of what was submitted. Raises as `record` does."""
         try:
             return done.result(timeout)
         except TimeoutError as error:

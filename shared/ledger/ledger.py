@@ -116,6 +116,45 @@ class Ledger:
         rests_on: tuple[Any, ...] = (),
     ) -> Recorded | None:
         """Records what follows from a cause; done twice it is done once. None if a later change overtook it."""
+        return self.outcome(
+            self.submit_reaction(
+                cause,
+                agency,
+                kind,
+                verb,
+                aggregate_id,
+                state,
+                version=version,
+                audience=audience,
+                trace=trace,
+                author=author,
+                rests_on=rests_on,
+            )
+        )
+
+    def outcome(self, reaction: Future[Recorded]) -> Recorded | None:
+        """What became of a reaction, once it is settled; None if a later change overtook it."""
+        try:
+            return self._appender.wait(reaction)
+        except Stale:
+            return None
+
+    def submit_reaction(
+        self,
+        cause: str,
+        agency: str,
+        kind: str,
+        verb: str,
+        aggregate_id: str,
+        state: dict[str, Any],
+        *,
+        version: int,
+        audience: str = "mesh",
+        trace: str | None = None,
+        author: Author = SYSTEM,
+        rests_on: tuple[Any, ...] = (),
+    ) -> Future[Recorded]:
+        """Like `react`, without waiting: for many that may share one insert. Hand the answer to `outcome`."""
         key = f"reaction|{self.service}|{kind}|{verb}|{aggregate_id}|{cause}"
         draft = Draft(
             agency=agency,
@@ -131,13 +170,7 @@ class Ledger:
             command=Command(key, "reaction", aggregate_id),
             trace=trace,
         )
-        earlier = self.earlier_answer(draft.command)
-        if earlier is not None:
-            return earlier
-        try:
-            return self._appender.record(draft)
-        except Stale:
-            return None
+        return self._appender.submit(draft)
 
     @staticmethod
     def _traced(draft: Draft) -> Draft:

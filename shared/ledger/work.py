@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pymongo import ASCENDING, UpdateOne
+from pymongo import ASCENDING, DeleteOne, UpdateOne
 from pymongo.collection import Collection
 
 from shared.ledger.store import Document
@@ -77,6 +77,12 @@ class Work:
     def done(self, task: Task) -> None:
         """Removes the task, unless it was touched again meanwhile."""
         self._tasks.delete_one({"_id": task.key, "touch": task.touch})
+
+    def all_done(self, tasks: Sequence[Task]) -> None:
+        """`done` for many at once."""
+        if tasks:
+            gone = [DeleteOne({"_id": task.key, "touch": task.touch}) for task in tasks]
+            self._tasks.bulk_write(gone, ordered=False)
 
     def put_off(self, task: Task, error: str) -> None:
         """Tries again later, after a growing delay; the reason is kept for the operator."""

@@ -112,11 +112,12 @@ def _wait_until_folded(request: Request, pilots: set[str]) -> bool:
     """True once the figures of these pilots are set; False if that takes longer than a client should wait."""
     reactions, parts = request.app.state.reactions, request.app.state.parts
     deadline = time.monotonic() + WAIT_SECONDS
-    while reactions.waiting_for(pilots):
-        if time.monotonic() > deadline:
-            return False
-        parts.wake()
-        time.sleep(0.02)
+    with parts.ground.traffic.standing_aside():
+        while reactions.waiting_for(pilots):
+            if time.monotonic() > deadline:
+                return False
+            parts.wake()
+            time.sleep(0.02)
     return True
 
 
