@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from nats.js.errors import NotFoundError
 from pymongo import MongoClient
@@ -15,6 +16,12 @@ from deploy.nats.provision import PROVISIONER, connect, provision
 from deploy.nats.streams import STREAMS
 from shared.settings import Settings
 from tests import servers
+
+# How fast examples are made depends on what else the machine does: that is no test's finding.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -114,8 +114,8 @@ def test_conditions_questions_and_answers_reach_the_other_node_and_nobody_else(m
         lambda: desks.a.as_("wfp").get(address).json()["items"][0].get("conditions") == {"en": "Only with a driver."},
         "the lead reads the conditions",
     )
-    elsewhere = desks.a.as_("who").get(address).json()["items"][0]
-    assert "conditions" not in elsewhere
+    elsewhere = until(lambda: desks.a.as_("who").get(address).json()["items"], "what everybody may read is there")
+    assert "conditions" not in elsewhere[0]
     desks.a.accepts("wfp", desks.a.again(proposal, "wfp"))
     assert desks.b.testbed(proposal["pilot"], "unicef")["members"][1]["decision"] == "accept_with_conditions"
 
