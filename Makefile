@@ -6,10 +6,10 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo up verify test lint api api-check bench faults clean
+.PHONY: help install install-dev demo demo-federation up verify test lint api api-check bench faults clean
 
 help: ## what can be made here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install:
 	@$(PYTHON) -m deploy.bootstrap
@@ -19,6 +19,9 @@ install-dev:
 
 demo: install ## a whole node with the sample portfolio, until Ctrl-C
 	@$(BIN)/pilotmesh demo
+
+demo-federation: install ## a hub and three agencies' nodes: a testbed across them, a link cut and healed
+	@$(BIN)/python -m deploy.demo.federation
 
 up: install ## a whole node without the sample, until Ctrl-C
 	@$(BIN)/pilotmesh up

@@ -162,6 +162,7 @@ leafnodes {{
   listen: {_quoted(listener.listen)}
   tls {{ {certificate}, ca_file: {_quoted(str(folder / listener.authority))} }}
   compression: s2_auto
+  no_advertise: true # members go by the addresses of their invites: they may lead through proxies
   isolate_leafnode_interest: true # a member is not told what another listens to
 }}
 """
@@ -188,6 +189,7 @@ leafnodes {{
       account: MESH
       nkey: {_quoted(remote.seed)}
       compression: s2_auto
+      ignore_discovered_servers: true
       {tls}
       deny_imports: {subjects_text(denied_from_hub(domain))}
       deny_exports: {subjects_text(denied_to_hub())}

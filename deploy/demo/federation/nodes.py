@@ -31,7 +31,7 @@ ROLES = ("officer", "approver", "monitor")
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
+def until(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
     """What `look` answers once that is something. Raises Unreachable, naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
 from deploy.cli.connection import Connection
-from deploy.cli.speaking import table
+from deploy.cli.speaking import Trouble, table
 from deploy.demo.federation.levelling import Standing, standing, until_level
 from deploy.demo.federation.nodes import Federation, Node, until
 
@@ -72,7 +73,7 @@ class Story:
                 f"/matching/v1/proposals/{draft['id']}/release", {"proposal_hash": draft["hash"]}
             )
             for agency in (EARTH, STAFF):
-                self._accept(agency, until(lambda who=agency: self._proposal(who, pilot, "open"), "the proposal"))  # type: ignore[misc]
+                self._accept(agency, until(partial(self._proposal, agency, pilot, "open"), "the proposal"))
         with self.step(f"{LEAD} hears of both and accepts as well; the testbed is known everywhere"):
             until(lambda: self._accepted(pilot) == {EARTH, STAFF}, "both acceptances arrive")
             opened = self._proposal(LEAD, pilot, "open")
@@ -80,7 +81,7 @@ class Story:
                 self._accept(LEAD, opened)
             for agency in AGENCIES:
                 until(
-                    lambda who=agency: self._items(who, "/matching/v1/testbeds", pilot=pilot),  # type: ignore[misc]
+                    partial(self._items, agency, "/matching/v1/testbeds", pilot=pilot),
                     f"the testbed is known to {agency}",
                 )
         return pilot
@@ -99,7 +100,7 @@ class Story:
                     params={"wait": "folded"},
                 )
             for agency in (LEAD, EARTH):
-                until(lambda who=agency: self._results(who, pilot) == 650, f"the sum at {agency}")  # type: ignore[misc]
+                until(partial(self._tells, agency, pilot, 650), f"the sum at {agency}")
 
     def _is_cut_off(self) -> None:
         wire = self._federation.wire
@@ -112,6 +113,8 @@ class Story:
             others = [node for node in self._federation.nodes if node.name != CUT_OFF]
             until_level(others)
         here, there = standing(self._federation.members[CUT_OFF]), standing(self._federation.hub)
+        if here.heads == there.heads:
+            raise Trouble(f"{CUT_OFF} was to be cut off, and holds what the others hold.")
         self._console.print(
             f"           {CUT_OFF} holds {here.facts} facts, the others {there.facts}; neither knows the other's news"
         )
@@ -147,6 +150,9 @@ class Story:
     def _has(self, agency: str, path: str) -> bool:
         return self.at(agency, "monitor").reach("GET", path).is_success
 
+    def _tells(self, agency: str, pilot: str, figure: float) -> bool:
+        return self._results(agency, pilot) == figure
+
     def _results(self, agency: str, pilot: str) -> float | None:
         """The pilot's first figure as the agency's node tells it: -1 where there is none yet, None if not known."""
         answer = self.at(agency, "monitor").reach("GET", f"/metrics/v1/pilots/{pilot}/results")
@@ -168,24 +174,25 @@ def summary(nodes: list[Node], agreed: Standing, console: Console) -> bool:
     return all(one == agreed for one in found.values())
 
 
-def _pilot(lead: str = LEAD, title: str = "Crop-loss early warning for smallholders") -> Json:
+def _pilot(lead: str = LEAD, title: str | None = None) -> Json:
+    countries = ["ZMB", "MWI"] if title is None else ["KEN"]  # where nobody offers anything
     needs = [
-        {"code": code, "country": "ZMB", "quantity": 1, "essential": True}
+        {"code": code, "country": countries[0], "quantity": 1, "essential": True}
         for code in ("data.earth_observation", "human.field_staff")
     ]
     return {
-        "title": {"en": title},
+        "title": {"en": title or "Crop-loss early warning for smallholders"},
         "summary": {"en": "Warns farmers of crop loss from satellite images and field visits."},
         "problem": {"en": "Losses are known when it is too late to act."},
         "lead_agency": lead,
-        "countries": ["ZMB", "MWI"],
+        "countries": countries,
         "sdg_targets": ["2.3", "13.1"],
         "roadmap_measures": ["3.3"],
         "layers": ["data"],
         "uncertainty": "some",
         "target_groups": ["rural"],
         "people_reached": 120000,
-        "needs": needs if title.startswith("Crop") else [],
+        "needs": needs,
         "starts_on": "2025-07-01",
         "ends_on": "2027-12-31",
         "visibility": "mesh",
