@@ -67,6 +67,8 @@ class Relay:
         self._foreign = foreign
         self._cuts = 0
         self._positions: dict[str, Position] = {}
+        self._hashes: dict[str, str] = {}
+        """Of the fact published last, where it was published here."""
         self._fencing = 0
         self._scanned_at = -FULL_LOOK_SECONDS
         self._news = asyncio.Event()
@@ -132,6 +134,7 @@ class Relay:
                     await run_in_threadpool(self._store.barrier)
                     self._fencing = self._lease.fencing
                     self._positions.clear()
+                    self._hashes.clear()
                     self._scanned_at = -FULL_LOOK_SECONDS
                     self._news.set()
             except PyMongoError as error:  # the lease runs out by itself; until then and afterwards it is tried again
@@ -144,6 +147,7 @@ class Relay:
             tails = await run_in_threadpool(self._store.tails)
             if self._cuts != self._store.cuts:  # a ledger was taken back: where the streams end is looked up anew
                 self._positions.clear()
+                self._hashes.clear()
                 self._cuts = self._store.cuts
             hints = {ledger for ledger, tail in tails.items() if self._positions.get(ledger, START) < tail}
         if time.monotonic() - self._scanned_at > FULL_LOOK_SECONDS:
@@ -163,17 +167,23 @@ class Relay:
                     position = await self.position_in_stream(ledger)
                 while True:
                     facts = await run_in_threadpool(self._store.after, ledger, position, BATCH)
+                    if facts and facts[0].header.previous != self._hashes.get(ledger, facts[0].header.previous):
+                        # The ledger was taken back meanwhile and went on from an earlier fact.
+                        self._hashes.pop(ledger)
+                        position = await self.position_in_stream(ledger)
+                        continue
                     for fact in facts:
                         if not self._lease.is_held:
                             return
                         await self.publish(fact)
                         position = fact.header.position
-                        self._positions[ledger] = position
+                        self._positions[ledger], self._hashes[ledger] = position, fact.hash
                     if len(facts) < BATCH:
                         self._positions[ledger] = position
                         return
             except BaseException:
                 self._positions.pop(ledger, None)  # what was acknowledged is asked of the stream again
+                self._hashes.pop(ledger, None)
                 raise
 
     async def publish(self, fact: Fact, reached: Position | None = None) -> None:
