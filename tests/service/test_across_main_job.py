@@ -30,6 +30,7 @@ def subscribed(node: MeshNode, agency: str, receiver: Receiver, **asked: list[st
 def test_a_team_of_agencies_on_two_nodes_forms_and_each_answers_on_its_own(mesh: Mesh, desks: Desks) -> None:
     a, b = desks
     dashboard = EventReader(mesh["b"], mesh["b"].actor("unesco", ["viewer"])).opened()
+    a.releases_itself("wfp", release="lead")
     pilot = a.registers("wfp", "ZMB", EARTH)
     found = until(
         lambda: b.as_("fao").get("/registry/v1/pilots", params={"country": "ZMB"}).json()["items"], "fao finds it"
