@@ -92,10 +92,14 @@ def _servers(settings: Settings) -> Iterator[Finding]:
 
         for check_ in (streams.users_are_known, streams.streams_stand, streams.streams_have_room):
             yield from guarded(check_, settings)
+        from deploy.cli.checks import link  # noqa: PLC0415 (as above)
+
+        for check_ in (link.domain_is_its_own, link.certificate_holds, link.links_stand):
+            yield from guarded(check_, settings)
 
 
 def _node(settings: Settings, url: str | None) -> Iterator[Finding]:
-    from deploy.cli.checks import services  # noqa: PLC0415 (as above)
+    from deploy.cli.checks import link, services  # noqa: PLC0415 (as above)
 
     try:
         token = token_of(OPERATOR, settings.home)
@@ -106,6 +110,7 @@ def _node(settings: Settings, url: str | None) -> Iterator[Finding]:
         yield from guarded(services.parts_are_ready, node)
         if token is not None:
             yield from guarded(services.relay_publishes, node)
+            yield from guarded(link.peers_are_reached, node)
 
 
 def guarded(check: Callable[P, Iterator[Finding]], *args: P.args, **named: P.kwargs) -> Iterator[Finding]:

@@ -81,18 +81,56 @@ def status(url: Url = None, who: As = None, as_json: Json = False) -> None:
         if as_json:
             tell_json(stands)
             return
-        console.print(f"Mesh {escape(stands['mesh'])}, agencies here: {', '.join(stands['agencies']) or 'none'}")
-        console.print(table("", ("ledger", "head", "lag", "of", "hash"), _rows(stands)))
+        _show(stands)
 
 
-def _rows(stands: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _show(stands: Mapping[str, Any]) -> None:
+    own = stands["domain"] + (f", member of {stands['hub']}" if stands["hub"] else "")
+    console.print(
+        f"Mesh {escape(stands['mesh'])}, this node is {escape(own)}; agencies here: "
+        f"{', '.join(stands['agencies']) or 'none'}",
+        soft_wrap=True,
+    )
+    if stands["peers"]:
+        console.print(table("", ("peer", "last contact", "to fetch", "stands"), _peers(stands)))
+    columns = ("agency", "ledger", "head here", "witnessed elsewhere", "lag", "stands")
+    console.print(table("", columns, _ledgers(stands)))
+    trouble = {kind: count for kind, count in stands["trouble"].items() if count}
+    told = ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in trouble.items())
+    console.print(f"Trouble: {told or 'none'}.")
+    if stands["roster"]["expired"]:
+        console.print(f"[bold red]The roster expired on {stands['roster']['expires_on']}: nobody new is admitted.[/]")
+    verified = stands["verified"]
+    console.print(f"Last verified: {_verified(verified)}.")
+
+
+def _verified(verified: Mapping[str, Any] | None) -> str:
+    if verified is None:
+        return "never; `pilotmesh verify` does it"
+    return f"{verified['at']}, {'proven' if verified['proven'] else 'NOT proven: `pilotmesh verify` says why'}"
+
+
+def _peers(stands: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (
-            one["ledger"],
+            peer["domain"],
+            peer["last_contact"] or "never",
+            str(sum(one["pending"] or 0 for one in peer["outlets"])),
+            peer["trouble"] or "well",
+        )
+        for peer in stands["peers"]
+    ]
+
+
+def _ledgers(stands: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    return [
+        (
+            one["ledger"].split(".", 1)[0],
+            one["ledger"].split(".", 1)[1] + (" (here)" if one["hosted_here"] else ""),
             f"{one['epoch']}:{one['sequence']}",
+            f"{one['witnessed']['epoch']}:{one['witnessed']['sequence']}" if one["witnessed"] else "-",
             "-" if one["lag"] is None else str(one["lag"]),
-            "here" if one["hosted_here"] else "another node",
-            one["hash"][:16],
+            one.get("trouble") or "well",
         )
         for one in stands["ledgers"]
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -18,7 +20,7 @@ from shared.ledger.verification import verify_node
 from shared.ledger.witness import foreign_heads
 from shared.problems import Fault, Forbidden, Invalid, NotFound
 
-from . import domain, heads
+from . import domain, heads, membership
 from .status import Standing
 
 router = APIRouter()
@@ -204,6 +206,7 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 
         "domain": request.app.state.settings.nats_domain,
         "hub": None if ground.identity.hub is None else ground.identity.hub.domain,
         "agencies": ground.keyring.hosted(),
+        "roster": roster_stands(ground.roster.state(), parts.ledger.now().date()),
         "ledgers": ledgers,
         "peers": standing.peers(),
         "trouble": standing.trouble(),
@@ -214,6 +217,11 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 
         "verified": standing.verified(),
         "checked_at": rfc3339(parts.ledger.now()),
     }
+
+
+def roster_stands(state: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """Its last day, and whether that is over: then nobody new is admitted, and known keys go on."""
+    return {"expires_on": state.get("expires_on"), "expired": membership.is_expired(state, today)}
 
 
 def standing_of(request: Request) -> Standing:

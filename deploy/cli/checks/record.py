@@ -74,8 +74,9 @@ def roster_can_be_read(settings: Settings, client: Client) -> Iterator[Finding]:
         elif keyring.key(agency).public != listed[agency].public:
             remedy = "The key here is another than the roster names: put the right one back from the backup."
             yield wrong("roster", f"{agency}'s key is not the one in the roster", remedy)
-    if not keyring.hosts(ANCHOR):
-        yield odd("roster", "the anchor's key is not on this node", "Right for a member; a node of its own needs it.")
+    if not keyring.hosts(ANCHOR) and identity.hub is None:
+        remedy = "Right if it is kept offline: `pilotmesh hub anchor put-back FILE` for as long as it is needed."
+        yield odd("roster", "the anchor's key is not on this node, so that nobody can be admitted", remedy)
     yield well("roster", f"{len(members)} agencies")
 
 

@@ -57,4 +57,4 @@ def relay_publishes(node: Connection) -> Iterator[Finding]:
 def _unpublished(stands: dict[str, object]) -> list[str]:
     ledgers = stands["ledgers"]
     assert isinstance(ledgers, list)
-    return [f"{one['ledger']} ({one['lag']} facts)" for one in ledgers if one["lag"]]
+    return [f"{one['ledger']} ({one['lag']} facts)" for one in ledgers if one["lag"] and one["hosted_here"]]
