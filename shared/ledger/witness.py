@@ -15,6 +15,11 @@ from typing import Any
 from pymongo import ReplaceOne
 from pymongo.collection import Collection
 
+from shared.facts.fact import Fact
+from shared.facts.keys import KeyBook
+from shared.facts.verify import Trouble, check_key
+from shared.ledger.cutting import Cutting
+from shared.ledger.identity import Identity, Roster
 from shared.ledger.store import Document, LedgerStore
 
 KEPT = 10_000
@@ -80,7 +85,8 @@ class Witness:
         return heads
 
     def missing_heads(self, store: LedgerStore) -> list[Witnessed]:
-        """Witnessed heads that the store does not hold. Those of an epoch that was closed by reopening do not count."""
+        """Witnessed heads that the store does not hold. Those of an epoch that was closed by reopening do not count,
+        nor those that a revocation reaches."""
         heads = self.all()
         absent: list[Witnessed] = []
         for start in range(0, len(heads), AT_ONCE):
@@ -88,7 +94,18 @@ class Witness:
             present = store.hashes_present([head["hash"] for head in page])
             absent.extend(head for head in page if head["hash"] not in present)
         epochs = {ledger: store.head(ledger).epoch for ledger in {head["ledger"] for head in absent}}
-        return [head for head in absent if epochs[head["ledger"]] <= head["epoch"]]
+        absent = [head for head in absent if epochs[head["ledger"]] <= head["epoch"]]
+        revoked = self._revoked(store, [head["hash"] for head in absent])
+        return [head for head in absent if head["hash"] not in revoked]
+
+    def _revoked(self, store: LedgerStore, hashes: list[str]) -> set[str]:
+        """Those of these facts that were given up, and rightly: no key that holds has signed them."""
+        cutting = Cutting(store)
+        given_up = [fact for fact in map(cutting.given_up, hashes) if fact is not None]
+        if not given_up:
+            return set()
+        book = Roster(store, Identity.read(self.path.parent)).book()
+        return {fact.hash for fact in given_up if not _may_stand(fact, book)}
 
     def missing(self, store: LedgerStore) -> list[str]:
         """The same, one sentence each."""
@@ -143,6 +160,14 @@ class ForeignHeads:
 def foreign_heads(store: LedgerStore) -> ForeignHeads:
     """Those of this node: beside the ledgers, in the same database."""
     return ForeignHeads(store.database["foreign_heads"])
+
+
+def _may_stand(fact: Fact, book: KeyBook) -> bool:
+    try:
+        check_key(fact, book)
+    except Trouble:
+        return False
+    return True
 
 
 def sentence_about(head: Witnessed, store: LedgerStore) -> str:
