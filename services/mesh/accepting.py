@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
 from shared.facts.names import ANCHOR, LedgerName, ledger_name
-from shared.facts.verify import Head, NotAuthentic, Trouble, check
+from shared.facts.verify import Head, NotAuthentic, Trouble
 from shared.ledger.cutting import Cutting, Forks, contradict
 from shared.ledger.identity import ROSTER_LEDGER, Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -24,7 +24,7 @@ from shared.ledger.store import Document, LedgerStore
 from shared.ledger.witness import foreign_heads
 from shared.telemetry import counter
 
-from .checking import Outcome, by_ledger, is_foldable, names, sort_out
+from .checking import Outcome, by_ledger, is_authentic, is_foldable, names, sort_out
 from .revoking import facts_beyond, put_away_revoked, suspended
 from .waiting import WaitingFacts
 
@@ -173,6 +173,11 @@ class Accepting:
             source=source, kind=trouble.kind, code=trouble.code, detail=trouble.detail, content=content, place=place
         )
         counter("pilotmesh.intake.refused").add(1, {"peer": source, "code": trouble.code})
+
+    def count_refused(self, source: str, count: int) -> None:
+        """More of the same source was not authentic."""
+        self._quarantine.count_more(source, "not_authentic", count)
+        counter("pilotmesh.intake.refused").add(count, {"peer": source, "code": "overflow"})
 
     def learn_of_fork(self, source: str, first: Fact, second: Fact) -> bool:
         """Evidence from another node: believed if both facts are authentic. True if it was news."""
@@ -329,12 +334,7 @@ class Accepting:
         return given_up
 
     def _is_authentic(self, fact: Fact) -> bool:
-        before = Head(fact.header.epoch, fact.header.sequence - 1, fact.header.previous)
-        try:
-            check(fact, mesh=self.identity.mesh, head=before, book=self.book())
-        except Trouble:
-            return False
-        return True
+        return is_authentic(fact, self.identity.mesh, self.book())
 
     def _review(self) -> set[str]:
         """The roster has moved: what a revoked key signed beyond its last good fact is given up, and forks of which

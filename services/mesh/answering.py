@@ -156,12 +156,16 @@ class Answering:
         }
 
     def _redactions(self, ledger: LedgerName, places: set[tuple[int, int]]) -> list[Fact]:
-        """The redactions that say why these places have no content."""
-        return [
+        """The redactions that say why these places have no content; and the keys that the ledger took meanwhile, under
+        which they may stand."""
+        redactions = [
             fact
             for fact in self._store.redactions(ledger)
             if any((one.epoch, one.sequence) in places for one in redactions_in(fact))
         ]
+        last = max((fact.header.position for fact in redactions), default=(0, 0))
+        keys = [fact for fact in self._store.rekeyings(str(ledger)) if min(places) < fact.header.position < last]
+        return [*keys, *redactions]
 
     def _signed_heads(self, asker: str, after: str) -> dict[str, Any]:
         tails = self._store.tails()

@@ -7,13 +7,28 @@ authentic). Two authentic facts that contradict each other are a fork, whichever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.facts.fact import Fact, Unreadable
 from shared.facts.keys import KeyBook
-from shared.facts.verify import REOPENED, ChainTrouble, Head, NotAuthentic, Trouble, UnknownKey, check
+from shared.facts.verify import (
+    REKEYED,
+    REOPENED,
+    ChainTrouble,
+    Head,
+    NotAuthentic,
+    Trouble,
+    UnknownKey,
+    check,
+    check_digest,
+    check_mesh,
+    check_right,
+    check_signature,
+    learn_key,
+)
 from shared.ledger.cutting import last_common
 from shared.ledger.rows import redactions_in
 
@@ -60,7 +75,7 @@ class Outcome:
     @property
     def gap(self) -> bool:
         """Whether something must be asked for before the ledger goes on."""
-        return any(trouble.code in ("gap", "blank") for _, trouble in self.waiting)
+        return any(trouble.code in ("gap", "blank", "key_range") for _, trouble in self.waiting)
 
 
 def check_envelope(fact: Fact, ledger: str, place: Head) -> None:
@@ -87,15 +102,17 @@ class _Sorting:
         """What was accepted here, by place: the shelf does not hold it yet."""
         self.limits: dict[int, int] = {}
         """By forks found here."""
-        self.pool: dict[str, Fact] = {}
+        self.pool: dict[str, list[Fact]] = {}
+        """Every copy of what arrived, by hash: one may be altered, or lack the content, and another not."""
         self.ahead: dict[Position, Fact] = {}
 
     def run(self, arrived: Iterable[Fact]) -> Outcome:
         for fact in arrived:
-            held = self.pool.get(fact.hash)
-            if held is None or held.payload is None:  # a copy with its content tells more than one without
-                self.pool[fact.hash] = fact
-        for fact in sorted(self.pool.values(), key=lambda fact: (fact.header.position, fact.hash)):
+            copies = self.pool.setdefault(fact.hash, [])
+            if fact not in copies:
+                copies.append(fact)
+        every = [fact for copies in self.pool.values() for fact in copies]
+        for fact in sorted(every, key=lambda fact: (fact.header.position, fact.hash, fact.payload is None)):
             self._take(fact)
         return self.out
 
@@ -195,8 +212,10 @@ class _Sorting:
         branch: list[Fact] = []
         wanted = fact.header.previous
         while not self._holds_hash(wanted):
-            found = self.pool.get(wanted) or self.shelf.given_up(wanted)
-            if found is None or found.header.epoch != self.out.head.epoch or not self._is_authentic(found):
+            kept = self.shelf.given_up(wanted)
+            copies = [*self.pool.get(wanted, ()), *([] if kept is None else [kept])]
+            found = next((one for one in copies if self._is_authentic(one)), None)
+            if found is None or found.header.epoch != self.out.head.epoch:
                 self.out.waiting.append((fact, trouble))
                 return
             branch.append(found)
@@ -210,13 +229,8 @@ class _Sorting:
             self._accept(one)
         self._accept(fact)
 
-    def _is_authentic(self, fact: Fact) -> bool:
-        before = Head(fact.header.epoch, fact.header.sequence - 1, fact.header.previous)
-        try:
-            check(fact, mesh=self.mesh, head=before, book=self.book)
-        except Trouble:
-            return False
-        return str(fact.header.ledger) == self.ledger
+    def _is_authentic(self, fact: Fact, book: KeyBook | None = None) -> bool:
+        return str(fact.header.ledger) == self.ledger and is_authentic(fact, self.mesh, book or self.book)
 
     # -- what is held ----------------------------------------------------------------------------------------
 
@@ -246,8 +260,28 @@ class _Sorting:
         position = fact.header.position
         if self.shelf.is_redacted(self.ledger, position):
             return True
-        naming = (one for one in self.pool.values() if names(one, position))
-        return any(self._is_authentic(one) for one in naming)
+        arrived = [one for copies in self.pool.values() for one in copies]
+        naming = [one for one in arrived if names(one, position)]
+        if any(self._is_authentic(one) for one in naming):
+            return True
+        # The redaction may stand under a key that the ledger took between the two.
+        book = copy.deepcopy(self.book)
+        for one in sorted(arrived, key=lambda fact: fact.header.position):
+            if one.header.type == REKEYED and self._is_authentic(one, book):
+                learn_key(one, book)
+        return any(self._is_authentic(one, book) for one in naming)
+
+
+def is_authentic(fact: Fact, mesh: str, book: KeyBook) -> bool:
+    """Whether the fact's agency signed it and may write it in this place, whatever stands before it."""
+    try:
+        check_mesh(fact, mesh)
+        check_right(fact)
+        check_digest(fact)
+        check_signature(fact, book)
+    except Trouble:
+        return False
+    return True
 
 
 def names(redaction: Fact, position: Position) -> bool:
@@ -270,7 +304,3 @@ def is_foldable(fact: Fact) -> bool:
     except Unreadable:
         return False
     return fact.header.type_version == 1
-
-
-def hashes(facts: Sequence[Fact]) -> list[str]:
-    return [fact.hash for fact in facts]

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """How often the roster is asked who the peers are."""
 
+SHOWN_AT_ONCE = 16
+"""Of what is refused of one batch, so much is shown one by one; the rest is counted."""
+
 ROOTS = {"FACTS": "facts.", "CIRCLES": "circle.", "VERIFIED": "verified."}
 
 
@@ -204,7 +207,10 @@ class Intake:
                 facts.append(_fact_in(message, stream, agencies, peer.domain))
             except Trouble as trouble:
                 refused += 1
-                self.accepting.refuse(source, trouble, message.data)
+                if refused <= SHOWN_AT_ONCE:
+                    self.accepting.refuse(source, trouble, message.data)
+        if refused > SHOWN_AT_ONCE:  # a flood: others wait for their turn meanwhile
+            self.accepting.count_refused(source, refused - SHOWN_AT_ONCE)
         taken = self.accepting.take(source, facts)
         taken.refused += refused
         return taken

@@ -48,7 +48,7 @@ class WaitingFacts:
 
     def settle(self, ledger: str, waiting: Iterable[tuple[Fact, Trouble]], source: str) -> int:
         """From now on these wait, and nothing else of the ledger. Returns for how many there was no room."""
-        wanted = sorted(waiting, key=lambda one: one[0].header.position)
+        wanted = sorted(waiting, key=lambda one: (one[0].header.position, one[0].payload is not None))
         kept = {fact.hash: (fact, trouble) for fact, trouble in wanted[:PER_LEDGER]}
         held = (
             {one["_id"] for one in self._facts.find({"ledger": ledger}, {"_id": 1})} if ledger in self._codes else set()

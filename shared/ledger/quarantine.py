@@ -95,6 +95,26 @@ class Quarantine:
             {"_id": entry_id}, {"$setOnInsert": told, "$inc": {"count": 1}, "$set": {"last_at": now}}, upsert=True
         )
 
+    def count_more(self, source: str, kind: str, count: int) -> None:
+        """So many more things of one source were refused; they are only counted."""
+        now = self._clock()
+        told = {
+            "source": source,
+            "kind": kind,
+            "code": "overflow",
+            "detail": "more of the same source; only counted",
+            "remedy": "Look at the other entries of this source.",
+            "digest": "",
+            "bytes": 0,
+            "place": None,
+            "first_at": now,
+        }
+        self._entries.update_one(
+            {"_id": f"{source}|overflow"},
+            {"$setOnInsert": told, "$inc": {"count": count}, "$set": {"last_at": now}},
+            True,
+        )
+
     def entries(self, limit: int = 200) -> list[dict[str, Any]]:
         """Newest first."""
         found = self._entries.find({}).sort("last_at", -1).limit(limit)
