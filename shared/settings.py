@@ -58,8 +58,8 @@ class Settings(BaseSettings):
                 fixed = json.loads((home / "mesh.json").read_text()).get("domain")
             except (OSError, ValueError, AttributeError):  # whoever needs the file says what is wrong with it
                 fixed = None
-            if fixed:
-                return {**given, "nats_domain": fixed}
+            told = {name: value for name, value in given.items() if name != "nats_domain"}  # empty is not set
+            return {**told, "nats_domain": fixed} if fixed else told
         return given
 
     @property

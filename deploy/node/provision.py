@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def main() -> int:
         logger.info("wrote %s", write_configuration(settings, arguments.store))
         return 0
     if arguments.step == "links":
-        LinkKeeper(settings).run()
+        keeper = LinkKeeper(settings)
+        signal.signal(signal.SIGTERM, lambda *_: keeper.stop())  # a container's first process has no default for it
+        keeper.run()
         return 0
     try:
         changes = provision_node(settings, patience_seconds=PATIENCE_SECONDS)
