@@ -72,7 +72,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
     if settings.mongodb_uri is not None:
         from pymongo import MongoClient  # noqa: PLC0415 (only where there is a database to ask)
 
-        from deploy.cli.checks import record  # noqa: PLC0415 (as above)
+        from deploy.cli.checks import keys, record  # noqa: PLC0415 (as above)
 
         made: MongoClient[Document] = MongoClient(settings.mongodb_uri, tz_aware=True, serverSelectionTimeoutMS=3000)
         with made as client:
@@ -82,6 +82,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
                 for check in (
                     record.no_fact_from_the_future,
                     record.roster_can_be_read,
+                    keys.keys_are_in_force,
                     record.folds_are_level,
                     record.no_task_fails,
                     record.quarantine_is_empty,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deploy.cli.checks.keys import keys_are_in_force
 from shared.facts.ids import new_id
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
@@ -275,3 +276,19 @@ def test_replaced_keys_stay_as_secret_as_the_one_in_use(node: LedgerNode) -> Non
     files = sorted(node.keyring.folder.iterdir())
     assert sorted(path.suffix for path in files) == [".key", ".key", ".old"]
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+
+
+def findings(node: LedgerNode) -> list[tuple[str, str]]:
+    return [(one.state, one.said) for one in keys_are_in_force(node.settings, node.client)]
+
+
+def test_the_doctor_tells_what_keys_wait_for(node: LedgerNode) -> None:
+    assert findings(node) == []
+    rotate(node)
+    assert findings(node) == [("odd", "wfp has announced a new key, and the roster names the one before")]
+    node.keyring.make_next("wfp")
+    assert findings(node)[1:] == [("odd", "a rotation of wfp is not finished")]
+    node.keyring.take_over("wfp")  # a key that nobody announced
+    assert findings(node) == [("wrong", "wfp's key is not the one in the roster")]
+    node.keyring.put_away("wfp")
+    assert [(state, said[:32]) for state, said in findings(node)] == [("wrong", "wfp's signing key was revoked: n")]
