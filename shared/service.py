@@ -22,6 +22,7 @@ from pymongo.errors import PyMongoError
 from shared.access.actors import Actors
 from shared.bus.news import News
 from shared.bus.nudging import Neighbours, Nudges
+from shared.bus.recalling import recalling
 from shared.bus.recovery import Recovery
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
@@ -286,10 +287,18 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     if parts.appender is not None:
         ground = parts.ground
         witness = Witness(ground.settings.home)
-        recovery = Recovery(
-            connection, ground.store, ground.identity, ground.roster, ground.keyring, parts.quarantine, witness
-        )
-        parts.appender.frozen.update((await recovery.run(parts.name)).frozen)
+        async with recalling(ground.settings, ground.identity, ground.roster, ground.keyring) as others:
+            recovery = Recovery(
+                connection,
+                ground.store,
+                ground.identity,
+                ground.roster,
+                ground.keyring,
+                parts.quarantine,
+                witness,
+                others,
+            )
+            parts.appender.frozen.update((await recovery.run(parts.name)).frozen)
         parts.appender.start()
     if follower is not None:
         follower.start()

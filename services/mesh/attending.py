@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,15 +19,14 @@ from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import Asking, Busy, Unanswered
 from shared.bus.peers import Peer
-from shared.facts.fact import HEX_DIGEST, LARGEST_NUMBER, Fact
+from shared.facts.fact import Fact
 from shared.facts.names import ledger_name
 from shared.facts.verify import Head
 from shared.ledger.identity import ROSTER_LEDGER
-from shared.ledger.witness import ForeignHeads
+from shared.ledger.witness import ForeignHeads, head_is_authentic, is_head
 from shared.telemetry import counter
 
 from .accepting import Accepting, Taken
-from .heads import head_is_authentic
 from .links import end_if_cancelled
 
 log = logging.getLogger(__name__)
@@ -131,9 +129,8 @@ class Attending:
         for head in told:
             if not is_head(head):
                 continue
-            with suppress(ValueError):  # a signature that is no base64 is none
-                if head_is_authentic(self._accepting.identity.mesh, book, dict(head)):
-                    signed[head["ledger"]] = dict(head)
+            if head_is_authentic(self._accepting.identity.mesh, book, head):
+                signed[head["ledger"]] = dict(head)
         return signed
 
     def _behind(self, signed: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -198,16 +195,3 @@ class Attending:
             )
         else:
             self.attention.withheld.pop(ledger, None)
-
-
-def is_head(head: Mapping[str, Any]) -> bool:
-    """Whether this could be a signed head at all."""
-    try:
-        ledger_name(head["ledger"])
-        numbers = (head["epoch"], head["sequence"])
-        texts = (head["hash"], head["keyid"], head["signature"])
-    except (KeyError, ValueError, AttributeError, TypeError):
-        return False
-    if not all(type(one) is int and 1 <= one <= LARGEST_NUMBER for one in numbers):
-        return False
-    return all(isinstance(one, str) for one in texts) and HEX_DIGEST.fullmatch(head["hash"]) is not None

@@ -6,13 +6,12 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-from shared.facts.keys import KeyBook, signature_is_valid
 from shared.facts.names import ledger_name
-from shared.facts.verify import Head, head_statement
+from shared.facts.verify import head_statement
 from shared.ledger.keyring import Keyring
 from shared.ledger.signing import signer
 from shared.ledger.store import LedgerStore
-from shared.ledger.witness import Witness
+from shared.ledger.witness import Witness, head_is_signed
 from shared.problems import Conflict
 
 
@@ -62,21 +61,4 @@ class HeadsKeeper:
         return False
 
 
-def head_is_signed(mesh: str, public: bytes, told: dict[str, Any]) -> bool:
-    """Whether `told` (as `signed_heads` gives it) was signed under `public`."""
-    statement = head_statement(mesh, told["ledger"], Head(told["epoch"], told["sequence"], told["hash"]))
-    return signature_is_valid_over(public, statement, base64.b64decode(told["signature"]))
-
-
-def head_is_authentic(mesh: str, book: KeyBook, told: dict[str, Any]) -> bool:
-    """Whether the ledger's owner signed this head: under the key of its last fact, or under the one for the next."""
-    agency, (epoch, sequence) = ledger_name(told["ledger"]).agency, (told["epoch"], told["sequence"])
-    for position in ((epoch, sequence), (epoch, sequence + 1)):
-        held = book.find(agency, told["keyid"], told["ledger"], position)
-        if held is not None and head_is_signed(mesh, held.public, told):
-            return True
-    return False
-
-
-def signature_is_valid_over(public: bytes, statement: bytes, signature: bytes) -> bool:
-    return signature_is_valid(public, statement.hex(), signature)
+__all__ = ["HeadsKeeper", "head_is_signed", "signed_heads"]

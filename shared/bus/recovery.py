@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.reading import Stored, last_of_each, read_stream
+from shared.bus.recalling import Recalling
 from shared.bus.subjects import TRACEPARENT, place_in, stream_of
 from shared.facts.fact import Fact, Unreadable, from_wire
 from shared.facts.keys import KeyBook, KeyRange
@@ -57,6 +58,8 @@ class Recovery:
     keyring: Keyring
     quarantine: Quarantine
     witness: Witness
+    recalling: Recalling | None = None
+    """Other nodes, which hold what this one wrote for them; None if there are none."""
 
     async def run(self, service: str) -> Recovered:
         """Call it before the service's first command. Raises nats.errors.Error or PyMongoError if one is away."""
@@ -71,6 +74,8 @@ class Recovery:
                     log.warning("%s: the store was put back; took %s facts back from the streams", ledger, taken)
             if trouble is not None:
                 done.frozen[ledger] = trouble
+        if self.recalling is not None:
+            await self._ask_others(self.recalling, service, done)
         for head in await run_in_threadpool(self.witness.missing_heads, self.store):
             name = ledger_name(head["ledger"])
             if name.service == service and self.keyring.hosts(name.agency):
@@ -80,6 +85,18 @@ class Recovery:
             log.error("%s is frozen: %s", ledger, trouble)
             await run_in_threadpool(self._show, ledger, trouble)
         return done
+
+    async def _ask_others(self, recalling: Recalling, service: str, done: Recovered) -> None:
+        """What the streams no longer hold, other nodes may."""
+        book = await run_in_threadpool(self._book)
+        taken, elsewhere = await recalling.recall(service, self.store, self.keyring, self.identity.mesh, book)
+        done.taken += taken
+        for ledger in [one for one in done.frozen if taken and one not in elsewhere]:
+            more, trouble = await self._take_back(ledger, await run_in_threadpool(self.store.head, ledger))
+            done.taken += more
+            if trouble is None:
+                del done.frozen[ledger]
+        done.frozen.update(elsewhere)
 
     async def _ledgers(self, service: str) -> list[str]:
         agencies = [*self.keyring.hosted(), *([ANCHOR] if service == "mesh" and self.keyring.hosts(ANCHOR) else [])]

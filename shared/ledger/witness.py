@@ -5,6 +5,7 @@ A database that was put back to an earlier state, or lost facts, is found out: h
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -15,9 +16,10 @@ from typing import Any
 from pymongo import ReplaceOne
 from pymongo.collection import Collection
 
-from shared.facts.fact import Fact
-from shared.facts.keys import KeyBook
-from shared.facts.verify import Trouble, check_key
+from shared.facts.fact import HEX_DIGEST, LARGEST_NUMBER, Fact
+from shared.facts.keys import KeyBook, signature_is_valid
+from shared.facts.names import ledger_name
+from shared.facts.verify import Head, Trouble, check_key, head_statement
 from shared.ledger.cutting import Cutting
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.store import Document, LedgerStore
@@ -168,6 +170,39 @@ def _may_stand(fact: Fact, book: KeyBook) -> bool:
     except Trouble:
         return False
     return True
+
+
+def is_head(head: Witnessed) -> bool:
+    """Whether this could be a signed head at all."""
+    try:
+        ledger_name(head["ledger"])
+        numbers = (head["epoch"], head["sequence"])
+        texts = (head["hash"], head["keyid"], head["signature"])
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return False
+    if not all(type(one) is int and 1 <= one <= LARGEST_NUMBER for one in numbers):
+        return False
+    return all(isinstance(one, str) for one in texts) and HEX_DIGEST.fullmatch(head["hash"]) is not None
+
+
+def head_is_signed(mesh: str, public: bytes, told: Witnessed) -> bool:
+    """Whether `told` was signed under `public`."""
+    statement = head_statement(mesh, told["ledger"], Head(told["epoch"], told["sequence"], told["hash"]))
+    try:
+        signature = base64.b64decode(told["signature"])
+    except ValueError:
+        return False
+    return signature_is_valid(public, statement.hex(), signature)
+
+
+def head_is_authentic(mesh: str, book: KeyBook, told: Witnessed) -> bool:
+    """Whether the ledger's owner signed this head: under the key of its last fact, or under the one for the next."""
+    agency, (epoch, sequence) = ledger_name(told["ledger"]).agency, (told["epoch"], told["sequence"])
+    for position in ((epoch, sequence), (epoch, sequence + 1)):
+        held = book.find(agency, told["keyid"], told["ledger"], position)
+        if held is not None and head_is_signed(mesh, held.public, told):
+            return True
+    return False
 
 
 def sentence_about(head: Witnessed, store: LedgerStore) -> str:
