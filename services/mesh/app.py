@@ -20,7 +20,7 @@ from shared.service import Ground, Parts, Worker, assemble, open_ground, running
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
-from . import api, api_keys, api_members
+from . import api, api_intake, api_keys, api_members
 from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
 from .forgetting import Forgetting
@@ -111,7 +111,14 @@ def create_app(settings: Settings) -> FastAPI:
         settings,
         title="mesh",
         description=DESCRIPTION,
-        routers=[api.router, api_members.router, api_keys.router, forgetting_router, rebuilding_router],
+        routers=[
+            api.router,
+            api_members.router,
+            api_keys.router,
+            api_intake.router,
+            forgetting_router,
+            rebuilding_router,
+        ],
         lifespan=lifespan,
         asyncapi=lambda: asyncapi_document(broker, NAME, DESCRIPTION),
     )

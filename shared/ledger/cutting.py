@@ -2,7 +2,7 @@
 
 Three things ask for it: a fork (the ledger is frozen at the last common fact, on every node, whichever of the two
 came first), a reopening that goes on from an earlier fact, and the revocation of a key. The store's list of ledgers
-counts how often it was done; followers that see the count grow fold everything anew (docs/adr/0012).
+counts how often it was done; followers that see the count grow fold everything anew (docs/adr/0016).
 """
 
 from __future__ import annotations
