@@ -136,6 +136,20 @@ def test_a_fact_dated_back_is_refused_like_any_other(scene: Scene) -> None:
     assert scene.faults() == {}
 
 
+def test_what_the_thief_had_redacted_is_gone_and_the_ledger_is_proven_all_the_same(scene: Scene) -> None:
+    node, care, good = scene.node, scene.care(), scene.at(3)
+    first = node.store.at(LEDGER, 1, 1)
+    assert first is not None
+    named = [{"epoch": 1, "sequence": 1, "subject": first.header.subject}]
+    state = {"facts": named, "reason": "error"}
+    node.appender().record(Draft("wfp", "registry", "fact", "redacted", "r-1", 1, state, OPERATOR))
+    node.store.forget(LEDGER, 1, 1)
+    care.revoke("wfp", {"last_good": {LEDGER: good}}, OPERATOR)
+    care.step()
+    assert node.store.head(LEDGER).position == (1, 3)
+    assert scene.faults() == {}
+
+
 def test_a_ledger_that_only_the_thief_began_is_given_up_altogether(scene: Scene) -> None:
     heads = {LEDGER: scene.at(3)}
     forged = stolen(scene, after=0, ledger="wfp.matching.0198c0de-0000-7000-8000-00000000c1c1", kind="pilot").ledger
