@@ -122,5 +122,5 @@ def test_an_insert_that_lands_after_it_was_looked_for_is_found_when_it_is_tried_
     drafts = [pilot(), pilot(key="k"), pilot()]
     outcomes = [done.result(60) for done in [appender.submit(draft) for draft in drafts]]
     assert all(isinstance(one, Recorded) for one in outcomes)
-    assert inserts == 2
+    assert inserts >= 2
     assert_once_each(node, [first, *(one.fact for one in outcomes)])
