@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
@@ -22,6 +22,16 @@ class Gone(NotFound):
     """The record was here and was withdrawn."""
 
     status, slug, title = 410, "gone", "The record was withdrawn"
+
+
+class Terms(TypedDict, total=False):
+    """What may be said of a reaction besides what it records; its version must be."""
+
+    version: Required[int]
+    audience: str
+    trace: str | None
+    author: Author
+    rests_on: tuple[Any, ...]
 
 
 class Ledger:
@@ -108,29 +118,10 @@ class Ledger:
         verb: str,
         aggregate_id: str,
         state: dict[str, Any],
-        *,
-        version: int,
-        audience: str = "mesh",
-        trace: str | None = None,
-        author: Author = SYSTEM,
-        rests_on: tuple[Any, ...] = (),
+        **terms: Unpack[Terms],
     ) -> Recorded | None:
         """Records what follows from a cause; done twice it is done once. None if a later change overtook it."""
-        return self.outcome(
-            self.submit_reaction(
-                cause,
-                agency,
-                kind,
-                verb,
-                aggregate_id,
-                state,
-                version=version,
-                audience=audience,
-                trace=trace,
-                author=author,
-                rests_on=rests_on,
-            )
-        )
+        return self.outcome(self.submit_reaction(cause, agency, kind, verb, aggregate_id, state, **terms))
 
     def outcome(self, reaction: Future[Recorded]) -> Recorded | None:
         """What became of a reaction, once it is settled; None if a later change overtook it."""
