@@ -86,7 +86,7 @@ def _took_it_back(testbed: Row, answers: Sequence[Answer]) -> set[str]:
 
 
 def _adopted_suspensions(testbed: Row, audience: str) -> Change | None:
-    """The lead's ledger adopts what members declared in their own (DESIGN 2.2), and names it."""
+    """The lead's ledger adopts what members declared in their own, and names it."""
     members = set(testbed.state.get("agencies") or ())
     held = testbed.state.get("suspended") or []
     now, rests = [], []

@@ -1,4 +1,4 @@
-"""What matching answers for one pilot, as values and as the JSON of DESIGN 7."""
+"""What matching answers for one pilot, as values and as the JSON that is answered."""
 
 from __future__ import annotations
 

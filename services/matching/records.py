@@ -1,4 +1,4 @@
-"""Reads the registry's records (DESIGN 7, DOMAIN 2 and 3) as matching's values.
+"""Reads the registry's records as matching's values.
 
 The registry has checked them; what is missing takes its default, what is not known is ignored. Two fields are read
 that the registry keeps verbatim: `exclusions` (agencies that must not be asked) and `group_actions`

@@ -20,7 +20,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True)
 class Goal:
-    """What DESIGN section 9 asks for: of the ratio, or of the node's own value where there is no counterpart."""
+    """What is to be reached: of the ratio, or of the node's own value where there is no counterpart."""
 
     sense: Reach
     value: float

@@ -20,7 +20,7 @@ COUNTRIES = ("ZMB", "MWI", "KEN", "NER", "ETH", "MOZ")
 
 
 def pilot(agency: str, place: int = 0) -> dict[str, Any]:
-    """A pilot as the shortest useful post has it (DESIGN section 7)."""
+    """A pilot as the shortest useful post has it."""
     country = COUNTRIES[place % len(COUNTRIES)]
     return {
         "title": {"en": f"Crop-loss early warning for smallholders {MARK}"},

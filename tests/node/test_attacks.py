@@ -68,7 +68,7 @@ async def others_go_on(mesh: Federation) -> None:
 
 
 def test_a_leaf_that_stores_another_agencys_subject_is_not_believed(mesh: Federation) -> None:
-    """The forgery that stream sources let through: fao puts facts of wfp into its own stream, under wfp's subject: signed by itself, and a real one."""
+    """fao puts facts of wfp into its own stream, under wfp's subject: one signed by itself, and a real one."""
 
     async def story() -> None:
         async with mesh.running():

@@ -1,4 +1,4 @@
-"""When a testbed forms, and what it says: only through recorded responses of actors who hold the role (DESIGN 5)."""
+"""When a testbed forms, and what it says: only through recorded responses of actors who hold the role."""
 
 from __future__ import annotations
 

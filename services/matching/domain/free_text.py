@@ -1,4 +1,4 @@
-"""Words that people write: in which language, how long, and without personal data (DESIGN 2.1, forgetting)."""
+"""Words that people write: in which language, how long, and without personal data."""
 
 from __future__ import annotations
 

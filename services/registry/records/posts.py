@@ -1,4 +1,4 @@
-"""The records an agency posts: agency, office, pilot, capability (DESIGN 7, DOMAIN 1–3)."""
+"""The records an agency posts: agency, office, pilot, capability."""
 
 from __future__ import annotations
 

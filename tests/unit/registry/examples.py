@@ -48,7 +48,7 @@ SHORT: dict[str, Any] = {
     "visibility": "mesh",
     "external_ids": [{"scheme": "iati", "id": "XM-DAC-41140-ZM-0001"}],
 }
-"""The pilot of DESIGN 7, as it is posted there."""
+"""The shortest useful pilot."""
 
 CAPABILITY: dict[str, Any] = {
     "agency": "fao",
