@@ -1,5 +1,5 @@
 """Looks for personal data in free text before it leaves the agency: telephone numbers, e-mail addresses,
-document and account numbers before they leave the agency.
+document and account numbers.
 
 Made to be calm: dates, amounts, coordinates, codes and addresses of web pages are no finds. It looks at every
 string of a record, also in fields the registry does not know, because a fact carries them all the same.

@@ -1,4 +1,4 @@
-"""Which capabilities suit a need, and if not, why: code × place × months × mode × qualifiers (DOMAIN 3 and 4).
+"""Which capabilities suit a need, and if not, why: code × place × months × mode × qualifiers.
 
 Only the exact code suits, or one that the pilot's lead confirmed in its place. The index is kept up to date one
 capability at a time; looking up a need touches only capabilities of its code that can be used at its place.
@@ -155,7 +155,7 @@ def examine(
 
 
 def confidence_of(capability: Capability, world: World, rules: Rules) -> Confidence:
-    """How sure it is that the agency can: by the age of its last confirmation (DOMAIN 4)."""
+    """How sure it is that the agency can: by the age of its last confirmation."""
     if capability.confirmed_on is None:
         return "to_be_asked"
     age = world.today - capability.confirmed_on

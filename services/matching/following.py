@@ -161,7 +161,7 @@ class Following:
     # -- an open proposal ------------------------------------------------------------------------------------
 
     def _look_after(self, pilot: Row, current: Row, matchable: bool, trace: str | None) -> bool:
-        """Only material facts touch an open proposal: a better team alone does not (DOMAIN 4, calm)."""
+        """Only material facts touch an open proposal: a better team alone does not."""
         proposal, now = current.state, self._ledger.now()
         answers = documents.answers_to([current])
         standings = standings_of(proposal, answers, now)

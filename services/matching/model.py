@@ -84,7 +84,7 @@ class Capability:
 
     `units` counts thousandths: per month for kind C, in total for kind X; None means as much as is asked.
     `mode` None means the agency did not say. `through` names a partner organisation that does it for the agency,
-    `screening_until` the last day its screening holds (DOMAIN 1).
+    `screening_until` the last day its screening holds.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How far behind the people are whom a pilot serves (DOMAIN 4; docs/matching.md, section 2).
+"""How far behind the people are whom a pilot serves (docs/matching.md, section 2).
 
 Three parts, by default 60, 20 and 20 of 100 points:
 

@@ -14,7 +14,7 @@ from shared.problems import Conflict, Fault
 def check_capacity(response: Mapping[str, Any], memory: Memory, now: datetime) -> None:
     """Raises `Conflict` naming each need for which less is left than the response reserves.
 
-    Shared capacity (kind S) is never scarce; kind C counts by month, kind X in all (DOMAIN 3).
+    Shared capacity (kind S) is never scarce; kind C counts by month, kind X in all.
     """
     world = memory.world(now.date())
     committed = memory.usage(str(response["pilot"])).committed

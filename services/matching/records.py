@@ -2,7 +2,7 @@
 
 The registry has checked them; what is missing takes its default, what is not known is ignored. Two fields are read
 that the registry keeps verbatim: `exclusions` (agencies that must not be asked) and `group_actions`
-(`[{group, activity, indicator}]`: what backs a target group, DOMAIN 4).
+(`[{group, activity, indicator}]`: what backs a target group).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One pilot's team with as few members changed as possible (DOMAIN 4, calm): what a decline asks for.
+"""One pilot's team with as few members changed as possible: what a decline asks for.
 
 The best team is found freely; then the largest set of the former members is looked for with which the best team
 still covers as many essential needs. Former teams have at most a handful of partners, so all sets are tried.

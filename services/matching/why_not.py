@@ -1,6 +1,6 @@
 """Why an agency is not in the team: the exact rule that keeps it out, or the better candidate, need by need.
 
-The answer is for the lead and for that agency alone (DOMAIN 4).
+The answer is for the lead and for that agency alone.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def accepting_of(request: Request) -> Accepting:
     summary="Take in nothing more of one agency",
     openapi_extra=describes(AgencyToHost),
 )
-async def pause(request: Request, caller: Caller, body: Body) -> JSONResponse:
+async def pause_intake(request: Request, caller: Caller, body: Body) -> JSONResponse:
     operator(caller)
     agency = body.as_object().get("agency")
     if not isinstance(agency, str) or not AGENCY.fullmatch(agency):
@@ -46,7 +46,7 @@ async def pause(request: Request, caller: Caller, body: Body) -> JSONResponse:
 
 
 @router.delete("/v1/pauses/{agency}", tags=["node"], status_code=204, summary="Take in an agency's facts again")
-async def resume(request: Request, caller: Caller, agency: str) -> Response:
+async def resume_intake(request: Request, caller: Caller, agency: str) -> Response:
     operator(caller)
     await run_in_threadpool(accepting_of(request).resume, agency)
     return Response(status_code=204)

@@ -136,7 +136,7 @@ def list_gaps(
 def why_not(
     request: Request, caller: Caller, pilot_id: str, agency: Annotated[str, Query(max_length=32)]
 ) -> dict[str, Any]:
-    """Answered to the pilot's lead and to that agency itself (DOMAIN 4)."""
+    """Answered to the pilot's lead and to that agency itself."""
     row = documents.find("pilot", pilot_id)
     if row is None or not row.is_live or (audience_of(row) != "mesh" and caller.agency != row.key[0]):
         raise NotFound(f"No pilot {pilot_id} that you may see.")

@@ -26,7 +26,7 @@ def digest(document: object) -> str:
 
 
 def material_of(pilot: Mapping[str, Any]) -> str:
-    """Digest of what a proposal about this pilot rests on (DOMAIN 2, material change; with dates and partners)."""
+    """Digest of what a proposal about this pilot rests on, with dates and partners."""
     return digest(
         {
             "needs": sorted((_picked(need, _NEED) for need in pilot.get("needs") or ()), key=to_bytes),

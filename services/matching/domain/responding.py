@@ -29,7 +29,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "resume": ("approver",),
     "rules": ("coordinator", "admin"),
 }
-"""Who may do what in an agency's name: only approvers commit it (DOMAIN 1); the first role held is acted in."""
+"""Who may do what in an agency's name: only approvers commit it; the first role held is acted in."""
 
 REASONS = ("no_capacity", "not_our_mandate", "timing", "risk", "other")
 VERBS: Mapping[str, str] = {

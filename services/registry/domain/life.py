@@ -1,4 +1,4 @@
-"""A pilot's life: draft → open → forming → ready → running ⇄ paused → closing → closed (DOMAIN 2).
+"""A pilot's life: draft → open → forming → ready → running ⇄ paused → closing → closed.
 
 Each step says what it needs; a step that is not possible is refused with all that is missing, at once.
 """

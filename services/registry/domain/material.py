@@ -39,7 +39,7 @@ def _risk(state: State) -> Any:
 PARTS: Mapping[str, Callable[[State], Any]] = MappingProxyType(
     {"needs": _needs, "sites": _sites, "target_groups": _target_groups, "ai_decides": _ai_decides, "risk": _risk}
 )
-"""The material parts of a pilot (DOMAIN 2, life). Order and ids within a part do not matter, its sense does."""
+"""The material parts of a pilot. Order and ids within a part do not matter, its sense does."""
 
 WORDS: Mapping[str, str] = MappingProxyType(
     {

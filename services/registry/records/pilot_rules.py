@@ -13,7 +13,7 @@ from shared.vocabulary import capability, groups
 Json = Mapping[str, Any]
 
 CERTAINTY = {"high_certainty": "low", "evolving_knowledge": "some", "high_uncertainty": "high"}
-"""How a posted cluster reads as the pilot's own uncertainty (DOMAIN 2)."""
+"""How a posted cluster reads as the pilot's own uncertainty."""
 
 REQUIRED = {
     "title": "a title",
@@ -43,7 +43,7 @@ def read_cluster(post: dict[str, Any], findings: Findings) -> None:
 
 
 def check_complete(pilot: Json, findings: Findings) -> None:
-    """What a pilot needs to be more than a draft (DOMAIN 6): title, problem, site, lead, dates."""
+    """What a pilot needs to be more than a draft: title, problem, site, lead, dates."""
     for name, words in REQUIRED.items():
         if not pilot.get(name):
             findings.missing(name, f"Nothing was found: give {words}, or save it with draft: true.")

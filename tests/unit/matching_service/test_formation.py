@@ -1,4 +1,4 @@
-"""When a testbed forms: lead, one other UN entity and the owners of all essential needs have said yes (DOMAIN 4)."""
+"""When a testbed forms: lead, one other UN entity and the owners of all essential needs have said yes."""
 
 from __future__ import annotations
 
