@@ -19,7 +19,8 @@ def facts_of(node: MeshNode, ledger: str) -> list[Fact]:
 def proposed(desks: Desks, lead: str, partner: str, country: str, need: Json, **offer: object) -> Json:
     """An open proposal of an agency at `a`, with a partner at `b`, as the partner's node tells it."""
     desks.a.releases_itself(lead)
-    desks.b.offers(partner, need["code"], country, **{"units": 3, **offer})
+    offered = desks.b.offers(partner, need["code"], country, **{"units": 3, **offer})
+    desks.a.knows_offer(offered, lead)
     pilot = desks.a.registers(lead, country, need)
     return desks.b.proposal(pilot, partner, lambda one: one["status"] == "open" and partner in partners(one))
 

@@ -52,6 +52,13 @@ class Desk:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def knows_offer(self, capability: str, reader: str) -> None:
+        """Waits until this node's matching has heard of a capability: a team is proposed of what is known."""
+        place = f"/registry/v1/capabilities/{capability}"
+        until(lambda: self.as_(reader).get(place).is_success, "the registry knows the offer")
+        with self.node.client(self.node.operator) as operator:
+            until(lambda: not operator.get("/matching/v1/lag").json()["behind"], "matching knows the offer")
+
     def registers(self, lead: str, country: str, *needs: Json, **more: Any) -> str:
         body = {
             "title": {"en": f"A pilot of {lead} in {country}"},
