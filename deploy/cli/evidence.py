@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from deploy.cli.connection import Json
 from deploy.cli.speaking import REFUSED, Misused, console, plainly, table, tell_json
+from deploy.cli.store import open_ledgers
 
 if TYPE_CHECKING:
     from shared.ledger.evidence import Verdict
@@ -49,11 +50,10 @@ def evidence(
 
 
 def _write(about: str, private: bool) -> None:
-    from deploy.cli.keys import bench  # noqa: PLC0415 (imports the database's driver, which the check does without)
-    from shared.ledger.gathering import gather  # noqa: PLC0415 (as above)
+    from shared.ledger.gathering import gather  # noqa: PLC0415 (imports the database's driver; the check needs none)
     from shared.ledger.witness import Witness, foreign_heads  # noqa: PLC0415 (as above)
 
-    with bench() as at:
+    with open_ledgers() as at:
         heads = [*Witness(at.settings.home).all(), *foreign_heads(at.store).all().values()]
         raw = gather(at.store, at.identity, about, heads, datetime.now(UTC), private=private)
     sys.stdout.buffer.write(raw)

@@ -6,9 +6,6 @@ The first three work on the database and the key folder themselves: a recovery k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,16 +14,12 @@ import typer
 from rich.markup import escape
 
 from deploy.cli.connection import OPERATOR, As, Json, Url, connected
-from deploy.cli.proof import database
-from deploy.cli.speaking import REFUSED, Misused, Trouble, Unreachable, console, errors, plainly, table, tell_json
-from shared.settings import Settings
+from deploy.cli.speaking import REFUSED, Misused, console, errors, plainly, table, tell_json
+from deploy.cli.store import Ledgers, open_ledgers
 
 if TYPE_CHECKING:
     from shared.facts.keys import SigningKey
-    from shared.ledger.identity import Identity
-    from shared.ledger.keyring import Keyring
     from shared.ledger.rekeying import Rekeying, Rotation
-    from shared.ledger.store import LedgerStore
 
 keys = typer.Typer(help="Signing keys of the agencies of this node.", no_args_is_help=True)
 
@@ -36,57 +29,17 @@ RecoveryKey = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What the commands work on: the ledgers and keys of one node."""
+def rekeying(at: Ledgers) -> Rekeying:
+    """What replaces keys on this node, in the operator's name."""
+    from shared.ledger.drafts import Author  # noqa: PLC0415 (imports the database's driver, as `open_ledgers` does)
+    from shared.ledger.rekeying import Rekeying  # noqa: PLC0415 (as above)
 
-    settings: Settings
-    store: LedgerStore
-    identity: Identity
-    keyring: Keyring
-
-    def rekeying(self) -> Rekeying:
-        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
-        from shared.ledger.rekeying import Rekeying  # noqa: PLC0415
-
-        author = Author("operator", "admin")
-        return Rekeying(self.store, self.identity, self.keyring, author, lambda: datetime.now(UTC))
-
-
-@contextmanager
-def bench() -> Iterator[Bench]:
-    """The ledgers and keys in PILOTMESH_HOME. Problems of the ledger are told as the node would tell them."""
-    # Imported here: the driver takes longer to import than most commands take.
-    from pymongo import MongoClient  # noqa: PLC0415
-    from pymongo.errors import PyMongoError  # noqa: PLC0415
-
-    from shared.ledger.identity import Identity  # noqa: PLC0415
-    from shared.ledger.keyring import Keyring  # noqa: PLC0415
-    from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415
-    from shared.problems import Problem  # noqa: PLC0415
-
-    with database(Settings()) as settings:
-        try:
-            identity = Identity.read(settings.home)
-        except FileNotFoundError as error:
-            raise Misused(
-                f"{settings.home} holds no node: mesh.json is missing.", remedy="Set PILOTMESH_HOME to a node's folder."
-            ) from error
-        client: MongoClient[Document] = MongoClient(settings.mongodb_uri, tz_aware=True, serverSelectionTimeoutMS=5000)
-        with client:
-            try:
-                store = LedgerStore(client, settings.database("ledger"))
-                store.tails()
-                yield Bench(settings, store, identity, Keyring(settings.home / "keys"))
-            except Problem as problem:
-                raise Trouble(problem.detail) from problem
-            except PyMongoError as error:
-                raise Unreachable(f"The database at {settings.mongodb_uri} cannot be used: {error}") from error
+    return Rekeying(at.store, at.identity, at.keyring, Author("operator", "admin"), lambda: datetime.now(UTC))
 
 
 def read_recovery_key(path: Path) -> SigningKey:
     """Raises Misused if the file cannot be read, Conflict if it holds no key."""
-    from shared.ledger.rekeying import recovery_key  # noqa: PLC0415 (as in `bench`)
+    from shared.ledger.rekeying import recovery_key  # noqa: PLC0415 (as in `rekeying`)
 
     try:
         text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text()
@@ -101,8 +54,8 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Give an agency a new signing key, in all its ledgers. The node may run; repeat it if it was interrupted."""
-    with plainly(), bench() as at:
-        _tell(at.rekeying().rotate(agency), as_json)
+    with plainly(), open_ledgers() as at:
+        _tell(rekeying(at).rotate(agency), as_json)
 
 
 @keys.command("recover")
@@ -112,8 +65,8 @@ def recover(
     as_json: Json = False,
 ) -> None:
     """Give an agency a new signing key by its recovery key. The node may run; repeat it if it was interrupted."""
-    with plainly(), bench() as at:
-        _tell(at.rekeying().rotate(agency, read_recovery_key(recovery_key)), as_json)
+    with plainly(), open_ledgers() as at:
+        _tell(rekeying(at).rotate(agency, read_recovery_key(recovery_key)), as_json)
 
 
 def reopen(
@@ -124,8 +77,8 @@ def reopen(
 ) -> None:
     """Go on with a frozen ledger, in its next epoch, from the newest fact that is left. What others have seen beyond
     it is given up for good: restore it first, if anybody still has it. The node may run."""
-    with plainly(), bench() as at:
-        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
+    with plainly(), open_ledgers() as at:
+        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `rekeying`)
         from shared.ledger.reopening import reopen as reopen_ledger  # noqa: PLC0415
 
         try:
@@ -156,9 +109,9 @@ def anchor_recovery_key(
 
     It alone replaces the anchor's key when that is lost or stolen (`pilotmesh keys recover hub`). The node may run.
     """
-    with plainly(), bench() as at:
-        from shared.ledger.anchoring import bind_anchor_recovery  # noqa: PLC0415 (as in `bench`)
-        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `bench`)
+    with plainly(), open_ledgers() as at:
+        from shared.ledger.anchoring import bind_anchor_recovery  # noqa: PLC0415 (as in `rekeying`)
+        from shared.ledger.drafts import Author  # noqa: PLC0415 (as in `rekeying`)
 
         made = bind_anchor_recovery(at.store, at.identity, at.keyring, file, Author("operator", "admin"))
         console.print(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
 from deploy.cli.connection import Json
-from deploy.cli.speaking import REFUSED, Misused, Unreachable, console, plainly, table, tell_json
-from deploy.node.home import Home, NodeError, read_note
-from shared.settings import Settings
+from deploy.cli.speaking import REFUSED, console, plainly, table, tell_json
+from deploy.cli.store import Ledgers, open_ledgers
 
 if TYPE_CHECKING:
     from shared.ledger.verification import LedgerReport
@@ -24,8 +21,8 @@ def verify(as_json: Json = False) -> None:
 
     Reads the database itself: that of the running node, or one started for this alone.
     """
-    with plainly(), database(Settings()) as settings:
-        reports, missing = prove(settings)
+    with plainly(), open_ledgers() as at:
+        reports, missing = prove(at)
         proven = not missing and all(report.fault is None for report in reports)
         if as_json:
             ledgers = [_told(report) for report in reports]
@@ -36,59 +33,13 @@ def verify(as_json: Json = False) -> None:
             raise typer.Exit(REFUSED)
 
 
-def prove(settings: Settings) -> tuple[list[LedgerReport], list[str]]:
-    """A report for every ledger, and a sentence for every witnessed head that is gone. Raises `Unreachable`."""
-    # Imported here: the driver takes longer to import than most commands take.
-    from pymongo import MongoClient  # noqa: PLC0415
-    from pymongo.errors import PyMongoError  # noqa: PLC0415
+def prove(at: Ledgers) -> tuple[list[LedgerReport], list[str]]:
+    """A report for every ledger, and a sentence for every witnessed head that is gone."""
+    from shared.ledger.verification import verify_node  # noqa: PLC0415 (imports the driver, as `open_ledgers` does)
+    from shared.ledger.witness import Witness, foreign_heads  # noqa: PLC0415 (as above)
 
-    from shared.ledger.identity import Identity  # noqa: PLC0415
-    from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415
-    from shared.ledger.verification import verify_node  # noqa: PLC0415
-    from shared.ledger.witness import Witness, foreign_heads  # noqa: PLC0415
-
-    try:
-        identity = Identity.read(settings.home)
-    except FileNotFoundError as error:
-        raise Misused(
-            f"{settings.home} holds no node: mesh.json is missing.", remedy="Set PILOTMESH_HOME to a node's folder."
-        ) from error
-    client: MongoClient[Document] = MongoClient(settings.mongodb_uri, tz_aware=True, serverSelectionTimeoutMS=5000)
-    with client:
-        try:
-            store = LedgerStore(client, settings.database("ledger"))
-            missing = [*Witness(settings.home).missing(store), *foreign_heads(store).missing(store)]
-            return verify_node(store, identity), missing
-        except PyMongoError as error:
-            raise Unreachable(f"The database at {settings.mongodb_uri} cannot be read: {error}") from error
-
-
-@contextmanager
-def database(settings: Settings) -> Iterator[Settings]:
-    """The settings with a database that answers: the configured one, the running node's, or one started for this."""
-    settings = settings.model_copy(update={"home": settings.home.expanduser().absolute()})
-    running = read_note(settings.home).get("mongodb_uri")
-    if settings.mongodb_uri or running:
-        yield settings if settings.mongodb_uri else settings.model_copy(update={"mongodb_uri": running})
-        return
-    if not (settings.home / "mesh.json").exists():  # before a database is made where none was
-        raise Misused(
-            f"{settings.home} holds no node: mesh.json is missing.", remedy="Set PILOTMESH_HOME to a node's folder."
-        )
-    from deploy.node.embedded import EmbeddedServers  # noqa: PLC0415 (only where none runs)
-
-    try:
-        home = Home(settings.home)
-        alone = settings.model_copy(update={"nats_url": "nats://not-needed"})  # an address set: none is started
-        servers = EmbeddedServers(alone, home)
-        try:
-            servers.start()
-            yield servers.wait_ready()
-        finally:
-            servers.stop()
-            home.close()
-    except NodeError as error:
-        raise Unreachable(f"The database could not be started: {error}") from error
+    missing = [*Witness(at.settings.home).missing(at.store), *foreign_heads(at.store).missing(at.store)]
+    return verify_node(at.store, at.identity), missing
 
 
 def _told(report: LedgerReport) -> dict[str, object]:

@@ -13,7 +13,7 @@ from bson import Binary
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from deploy.cli.proof import database
+from deploy.cli.store import database
 from shared.settings import Settings
 from tests.node.test_cli import run
 from tests.service.running import RunningNode, until
