@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from datetime import date
 from typing import Any
 
 from services.metrics import documents, figures, sharing
 from services.metrics.current import Current
-from services.metrics.editions import Edition
 from services.metrics.plans import IndicatorPlan
-from services.metrics.progress import due
+from services.metrics.publishing import Publisher
 from services.metrics.recall import Batches
 from services.metrics.rollup import Source
 from shared.facts.fact import Fact
-from shared.facts.ids import derived_id
-from shared.http.recording import audience_of
-from shared.ledger.drafts import Recorded
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
 from shared.ledger.rows import Key, Row
@@ -123,8 +118,6 @@ class Reactions:
         sources = sharing.sources_of(found.values(), source, self._keyring.hosted())
         return {**figures.stored(row, plans, found), "sources": sources, "set_at": now}
 
-    # -- publishing ------------------------------------------------------------------------------------------
-
     def _publish(
         self,
         pilot: Row,
@@ -133,68 +126,14 @@ class Reactions:
         progress: Sequence[Row],
         task: Task,
     ) -> bool:
-        """Publishes what is due of each indicator. Done twice it is done once: ids derive from what is published."""
-        published = False
-        there = {row.id for row in progress}
-        for plan in plans:
-            kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == pilot.key[0]]
-            history = [edition for row in kept if (edition := sharing.edition_of(row))]
-            published |= self._publish_pending(pilot, kept, there, task)
-            made = due(
-                plan,
-                own[plan.id].figures,
-                self._ledger.now().date(),
-                sites=figures.sites_of(pilot.state),
-                history=history,
-                threshold=self.threshold_of(pilot.key[0]),
-            )
-            taken = [self._take_snapshot(pilot.key[0], edition, task) for edition in made.editions]
-            for one in taken:
-                self._ledger.outcome(one)
-            if taken:
-                published = True
-                self._publish_pending(pilot, documents.snapshots_of(plan.id), there, task)
-        return published
-
-    def _take_snapshot(self, agency: str, edition: Edition, task: Task) -> Future[Recorded]:
-        """First what stays at home to check later editions against; the published part follows from it."""
-        edition_id = id_of(edition)
-        state = {
-            "agency": agency,
-            "snapshot": edition.snapshot.model_dump(mode="json"),
-            "progress": edition.progress.model_dump(mode="json"),
-        }
-        return self._ledger.submit_reaction(
-            "edition", agency, "snapshot", "taken", edition_id, state, version=1, audience="private", trace=task.trace
+        """Publishes what is due of each indicator. True if anything was."""
+        lead = pilot.key[0]
+        publisher = Publisher(
+            self._ledger, lead, pilot, self.threshold_of(lead), ("edition",), lambda _, told: dict(told), task.trace
         )
-
-    def _publish_pending(self, pilot: Row, snapshots: Sequence[Row], there: set[str], task: Task) -> bool:
-        """Progress goes as far as the pilot's own record does: that of a private pilot stays in the agency.
-
-        True if anything was published; `there`, the ids of what was published before, then holds it too.
-        """
-        agency, telling = pilot.key[0], []
-        for row in snapshots:
-            if row.id in there or row.key[0] != agency:
-                continue
-            there.add(row.id)
-            state = {**row.state["progress"], "agency": agency}
-            telling.append(
-                self._ledger.submit_reaction(
-                    row.shown.hash,
-                    agency,
-                    "progress",
-                    "published",
-                    row.id,
-                    state,
-                    version=1,
-                    audience=audience_of(pilot),
-                    trace=task.trace,
-                )
-            )
-        for one in telling:
-            self._ledger.outcome(one)
-        return bool(telling)
+        there = {row.id for row in progress}
+        published = [publisher.publish(plan, own[plan.id].figures, there) for plan in plans]
+        return any(published)
 
     def threshold_of(self, agency: str) -> int:
         """Below how many people a figure is withheld: the agency's own number, else the node's default."""
@@ -217,8 +156,3 @@ def pilots_in(rows: Iterable[Row]) -> set[str]:
         elif isinstance(state.get("pilot"), str):
             pilots.add(state["pilot"])
     return pilots
-
-
-def id_of(edition: Edition) -> str:
-    progress = edition.progress
-    return derived_id("edition", progress.indicator, str(progress.period.start), str(progress.edition))

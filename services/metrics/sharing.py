@@ -15,10 +15,9 @@ from pydantic import ValidationError
 
 from services.metrics import documents, figures
 from services.metrics.current import Current, Position, Recorded
-from services.metrics.editions import Edition, Progress, Snapshot, as_recorded
+from services.metrics.editions import Progress, as_recorded
 from services.metrics.plans import IndicatorPlan
-from services.metrics.progress import due
-from shared.facts.ids import derived_id
+from services.metrics.publishing import Publisher
 from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE
 from shared.http.recording import audience_of
 from shared.ledger.ledger import Ledger
@@ -84,79 +83,27 @@ def told_by_others(plan: IndicatorPlan, progress: Iterable[Row], own: Callable[[
 def contribute(
     ledger: Ledger, pilot: Row, plan: IndicatorPlan, threshold_of: Callable[[str], int], trace: str | None
 ) -> None:
-    """Publishes the figures that hosted agencies own in a pilot whose lead another node hosts. Done twice, it is done
-    once: the ids derive from what is published."""
+    """Publishes the figures that hosted agencies own in a pilot whose lead another node hosts."""
     lead, batches = pilot.key[0], documents.batches_of(plan.id)
     sites = figures.sites_of(pilot.state)
     for agency in sorted({row.key[0] for row in batches if ledger.hosts(row.key[0])} - {lead}):
         recorded = [one for row in batches if row.key[0] == agency for one in figures.recorded_in(row).get(plan.id, ())]
-        own = figures.counting(plan, pilot.state, recorded).figures
-        kept = [row for row in documents.snapshots_of(plan.id) if row.key[0] == agency]
-        made = due(
-            plan,
-            own,
-            ledger.now().date(),
-            sites=sites,
-            history=[edition for row in kept if (edition := edition_of(row))],
-            threshold=threshold_of(agency),
-        )
-        for edition in made.editions:
-            ledger.react(
-                "edition",
-                agency,
-                "snapshot",
-                "taken",
-                _contribution_id(agency, edition),
-                {
-                    "agency": agency,
-                    "snapshot": edition.snapshot.model_dump(mode="json"),
-                    "progress": edition.progress.model_dump(mode="json"),
-                },
-                version=1,
-                audience=PRIVATE_AUDIENCE,
-                trace=trace,
-            )
-        _publish_pending(ledger, pilot, plan, agency, trace)
 
+        def owned(plan: IndicatorPlan, told: Mapping[str, Any], agency: str = agency) -> dict[str, Any]:
+            own = [
+                one
+                for one in told["figures"]
+                if plan.owner_at(one["place"], _country(one["place"], sites), lead) == agency
+            ]
+            return {**told, "figures": own, "lead": lead}
 
-def _publish_pending(ledger: Ledger, pilot: Row, plan: IndicatorPlan, agency: str, trace: str | None) -> None:
-    there = {row.id for row in documents.progress_of(plan.pilot) if row.key[0] == agency}
-    sites, lead = figures.sites_of(pilot.state), pilot.key[0]
-    for row in documents.snapshots_of(plan.id):
-        if row.key[0] != agency or row.id in there:
-            continue
-        told = row.state["progress"]
-        owned = [
-            one for one in told["figures"] if plan.owner_at(one["place"], _country(one["place"], sites), lead) == agency
-        ]
-        ledger.react(
-            row.shown.hash,
-            agency,
-            "progress",
-            "published",
-            row.id,
-            {**told, "figures": owned, "agency": agency, "lead": lead},
-            version=1,
-            audience=audience_of(pilot),
-            trace=trace,
-        )
+        publisher = Publisher(ledger, agency, pilot, threshold_of(agency), ("contribution", agency), owned, trace)
+        there = {row.id for row in documents.progress_of(plan.pilot) if row.key[0] == agency}
+        publisher.publish(plan, figures.counting(plan, pilot.state, recorded).figures, there)
 
 
 def _country(place: str, sites: Mapping[str, str]) -> str | None:
     return sites.get(place, place if place != TOTAL else None)
-
-
-def _contribution_id(agency: str, edition: Edition) -> str:
-    progress = edition.progress
-    return derived_id("contribution", agency, progress.indicator, str(progress.period.start), str(progress.edition))
-
-
-def edition_of(row: Row) -> Edition | None:
-    """An edition with the numbers behind it, from the row of its snapshot."""
-    state = row.state
-    if "progress" not in state or "snapshot" not in state:
-        return None
-    return Edition(Progress.model_validate(state["progress"]), Snapshot.model_validate(state["snapshot"]))
 
 
 def sources_of(found: Iterable[Current], source: str, own: Collection[str]) -> dict[str, Any]:
