@@ -14,8 +14,8 @@ from pymongo.errors import BulkWriteError
 
 from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
-from shared.facts.names import ANCHOR, LedgerName, ledger_name
-from shared.facts.verify import Head, NotAuthentic, Trouble
+from shared.facts.names import LedgerName, ledger_name
+from shared.facts.verify import NotAuthentic, Trouble
 from shared.ledger.cutting import Cutting, Forks, contradict
 from shared.ledger.identity import ROSTER_LEDGER, Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -24,8 +24,9 @@ from shared.ledger.store import Document, LedgerStore
 from shared.ledger.witness import foreign_heads
 from shared.telemetry import counter
 
-from .checking import Outcome, by_ledger, is_authentic, is_foldable, names, sort_out
+from .checking import Outcome, by_ledger, is_authentic, is_foldable, sort_out
 from .revoking import facts_beyond, put_away_revoked, suspended
+from .shelf import StoreShelf
 from .waiting import WaitingFacts
 
 log = logging.getLogger(__name__)
@@ -47,37 +48,6 @@ class Taken:
     """Ledgers that have news here."""
     gaps: set[str] = field(default_factory=set)
     """Ledgers of which something must be asked for."""
-
-
-class StoreShelf:
-    """What this node holds, for `checking`."""
-
-    def __init__(self, store: LedgerStore, cutting: Cutting, forks: Forks) -> None:
-        self._store = store
-        self.given_up = cutting.given_up
-        self.limit = forks.limit
-        self.at = store.at
-        self.by_hash = store.by_hash
-        self._heads: dict[str, Head] = {}
-
-    def head(self, ledger: str) -> Head:
-        held = self._heads.get(ledger)
-        if held is None:
-            held = self._heads[ledger] = self._store.head(ledger)
-        return held
-
-    def is_redacted(self, ledger: str, position: tuple[int, int]) -> bool:
-        return any(names(fact, position) for fact in self._store.redactions(ledger_name(ledger)))
-
-    def moved(self, ledger: str, head: Head) -> None:
-        self._heads[ledger] = head
-
-    def forget(self, ledger: str | None = None) -> None:
-        """Looks heads up again: of one ledger, or of all."""
-        if ledger is None:
-            self._heads.clear()
-        else:
-            self._heads.pop(ledger, None)
 
 
 class Accepting:
@@ -237,13 +207,7 @@ class Accepting:
             taken.accepted += len(out.accepted)
             taken.moved.add(ledger)
             self._tell_what_cannot_be_read(source, out.accepted)
-        for first, second in out.forks:
-            self._fork(source, first, second)
-        if out.forks:
-            taken.moved.add(ledger)
-            self._enforce(ledger)
-        for fact, trouble in out.refused:
-            self._refused(source, fact, trouble, taken)
+        self._note_trouble(source, ledger, out, taken)
         for fact, trouble in out.waiting:
             if trouble.kind == "unknown_key":
                 self.refuse(source, trouble, fact.protected, fact.place)
@@ -252,6 +216,16 @@ class Accepting:
         if out.gap:
             taken.gaps.add(ledger)
         return True
+
+    def _note_trouble(self, source: str, ledger: str, out: Outcome, taken: Taken) -> None:
+        """Forks freeze the ledger; what was refused is recorded."""
+        for first, second in out.forks:
+            self._fork(source, first, second)
+        if out.forks:
+            taken.moved.add(ledger)
+            self._enforce(ledger)
+        for fact, trouble in out.refused:
+            self._refused(source, fact, trouble, taken)
 
     def _refused(self, source: str, fact: Fact, trouble: Trouble, taken: Taken) -> None:
         taken.refused += 1
@@ -272,9 +246,7 @@ class Accepting:
                     return False
                 if there is None and refused.hash in twice:
                     raise
-                if (
-                    there is None
-                ):  # its version stands elsewhere: its writer used it twice, and it is a fact all the same
+                if there is None:  # its writer used its version twice, and it is a fact all the same
                     twice.add(refused.hash)
                 rest = rest[done + (there is not None) :]
             else:
@@ -299,13 +271,7 @@ class Accepting:
         that another node writes in its name, or that this node's disk was put back."""
         self._shelf.forget(ledger)
         out = self._sort(arrived, ledger)
-        for first, second in out.forks:
-            self._fork(source, first, second)
-        if out.forks:
-            taken.moved.add(ledger)
-            self._enforce(ledger)
-        for fact, trouble in out.refused:
-            self._refused(source, fact, trouble, taken)
+        self._note_trouble(source, ledger, out, taken)
         for fact in [*out.accepted, *(fact for fact, trouble in out.waiting if trouble.code == "gap")]:
             told = f"{fact.place} is signed by {fact.header.agency}, which this node hosts, and is not held here"
             self.refuse(source, Trouble("own", told), fact.protected, fact.place)
@@ -374,6 +340,3 @@ class Accepting:
     def writes_here(self, name: LedgerName) -> bool:
         """Whether this node writes the ledger; the anchor's only where its key lies."""
         return self._keyring.hosts(name.agency)
-
-
-__all__ = ["ANCHOR", "Accepting", "StoreShelf", "Taken"]
