@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.nats.streams import CONSUMERS, NUDGES, STREAMS
-from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, ask_subject, consumer_of, inbox_of_node
+from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, ask_subject, consumer_of, inbox_for
 
 NEVER_CROSSES = (*STREAMS.values(), NUDGES)
 """Denied on the link in both directions, besides that nothing allows it."""
@@ -93,7 +93,7 @@ def readers_of(link: Link) -> dict[str, tuple[str, ...]]:
 def reading(reader: str, source: str, streams: Iterable[str]) -> list[str]:
     """What the node `reader` publishes to read `source`."""
     consumer = consumer_of(reader, source)
-    subjects = [f"$JS.{source}.API.INFO", ask_subject(source, reader), f"{inbox_of_node(source)}.>"]
+    subjects = [f"$JS.{source}.API.INFO", ask_subject(source, reader), f"{inbox_for(source, reader)}.>"]
     for stream in streams:
         subjects += [
             f"$JS.{source}.API.CONSUMER.INFO.{stream}.{consumer}",
@@ -123,7 +123,8 @@ def denied_from_hub(domain: str) -> list[str]:
         for consumer in whose:
             denied += [f"{api}.CONSUMER.{call}.{stream}.{consumer}" for call in ("INFO", "MSG.NEXT")]
             denied.append(f"$JS.ACK.{stream}.{consumer}.>")
-    return denied + [f"_INBOX.{user}.>" for user in ("provisioner", *CONSUMERS)]
+    inboxes = [f"{inbox_for(domain, domain)}.>", *(f"_INBOX.{user}.>" for user in ("provisioner", *CONSUMERS))]
+    return denied + inboxes
 
 
 def denied_to_hub() -> list[str]:
@@ -146,7 +147,7 @@ def intake_publishes(domain: str) -> tuple[list[str], list[str]]:
 
 
 def intake_subscribes(domain: str) -> list[str]:
-    return [NUDGES, f"{inbox_of_node(domain)}.>", ask_subject(domain, "*")]
+    return [NUDGES, f"{inbox_for(domain, '*')}.>", ask_subject(domain, "*")]
 
 
 # -- as text of nats-server.conf ---------------------------------------------------------------------------------

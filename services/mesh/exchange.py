@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -82,6 +83,7 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         side.keyring,
         lease("intake"),
         connection,
+        partial(_connected, settings),
         settings.nats_domain,
         heads,
         heads_every=settings.heads_seconds,
@@ -103,10 +105,10 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
             await connection.close()
 
 
-async def _connected(settings: Settings) -> Client:
+async def _connected(settings: Settings, peer: str | None = None) -> Client:
     while True:
         try:
-            return await connect_intake(settings)
+            return await connect_intake(settings, peer)
         except (NatsError, OSError) as error:
             log.warning("intake: NATS: %r", error)
             await asyncio.sleep(0.5)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
@@ -52,6 +53,7 @@ class Intake:
         keyring: Keyring,
         lease: Lease,
         connection: Client,
+        connect: Callable[[str], Awaitable[Client]],
         own_domain: str,
         heads: ForeignHeads,
         *,
@@ -61,6 +63,7 @@ class Intake:
         self._keyring = keyring
         self._lease = lease
         self._connection = connection
+        self._connect = connect
         self._own_domain = own_domain
         self._heads = heads
         self._heads_every = heads_every
@@ -130,11 +133,20 @@ class Intake:
             self.take_facts,
             self.learn_of_forks,
         )
-        pullers = [Puller(self._connection, self._own_domain, outlet, self.take_messages) for outlet in outlets]
         self.outlets += outlets
         self._attending[peer.domain] = attending
-        tasks = [asyncio.create_task(puller.run()) for puller in pullers]
-        self._running[peer] = [*tasks, asyncio.create_task(attending.run(self._heads_every))]
+        pulling, exchanging_heads = self._pull(peer, outlets), attending.run(self._heads_every)
+        self._running[peer] = [asyncio.create_task(pulling), asyncio.create_task(exchanging_heads)]
+
+    async def _pull(self, peer: Peer, outlets: Sequence[Outlet]) -> None:
+        """Until cancelled; by a connection of the peer's own, because a connection has one inbox."""
+        connection = await self._connect(peer.domain)
+        try:
+            pullers = (Puller(connection, self._own_domain, outlet, self.take_messages) for outlet in outlets)
+            await asyncio.gather(*(puller.run() for puller in pullers))
+        finally:
+            with suppress(NatsError, OSError):
+                await connection.close()
 
     async def _stop(self, peers: Sequence[Peer]) -> None:
         for peer in peers:

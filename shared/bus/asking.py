@@ -6,19 +6,26 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.js.api import Header
 
-from shared.bus.links import ask_subject
+from shared.bus.links import ask_subject, inbox_for
 from shared.facts.fact import Fact, Unreadable, from_wire, to_bytes, to_wire
 
 PATIENCE_SECONDS = 3.0
 MOST_FACTS = 256
 """Facts in one answer."""
+NOBODY = "503"
+"""The server's word that nobody listens where a question went."""
 
 
 class Unanswered(RuntimeError):  # noqa: N818 - what happened
@@ -49,9 +56,8 @@ class Asking:
 
     async def ask(self, domain: str, question: Mapping[str, Any]) -> dict[str, Any]:
         """The peer's answer. Raises Unanswered."""
-        subject = ask_subject(domain, self._own)
         try:
-            answer = await self._connection.request(subject, to_bytes(dict(question)), timeout=PATIENCE_SECONDS)
+            answer = await self._answer(domain, to_bytes(dict(question)))
         except (NatsError, TimeoutError, OSError) as error:
             raise Unanswered(f"{domain} does not answer ({type(error).__name__})") from error
         try:
@@ -64,6 +70,20 @@ class Asking:
             said = str(told["error"])[:200]
             raise Busy(said) if told.get("busy") else Unanswered(f"{domain}: {said}")
         return told
+
+    async def _answer(self, domain: str, question: bytes) -> Msg:
+        """What comes to an inbox that this peer alone may write to. Raises nats.errors.Error, TimeoutError."""
+        inbox = f"{inbox_for(self._own, domain)}.{secrets.token_hex(8)}"
+        answers = await self._connection.subscribe(inbox)
+        try:
+            await self._connection.publish(ask_subject(domain, self._own), question, reply=inbox)
+            answer = await answers.next_msg(timeout=PATIENCE_SECONDS)
+        finally:
+            with suppress(NatsError):  # a connection that has gone meanwhile keeps no inbox either
+                await answers.unsubscribe()
+        if not answer.data and (answer.headers or {}).get(Header.STATUS) == NOBODY:
+            raise NoRespondersError
+        return answer
 
     async def facts(self, domain: str, ledger: str, after: tuple[int, int], limit: int = MOST_FACTS) -> Answered:
         """Facts of a ledger that come after a place. Nothing of them is checked yet. Raises Unanswered."""

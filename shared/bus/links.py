@@ -32,9 +32,13 @@ def consumer_of(reader: str, source: str) -> str:
     return f"intake_{reader}_{source}"
 
 
-def inbox_of_node(domain: str) -> str:
-    """The inbox prefix of a node's intake: what peers answer and deliver goes there, and nowhere else."""
-    return f"_INBOX.{domain}"
+def inbox_for(node: str, peer: str) -> str:
+    """The inbox prefix under which the intake of `node` takes what `peer` answers and delivers, and nobody else.
+
+    One for each peer: whoever could write to a common one could answer in another's place, with rubbish that is then
+    held against that other, or with the word that there is nothing more.
+    """
+    return f"_INBOX.{node}.{peer}"
 
 
 def ask_subject(asked: str, asking: str) -> str:

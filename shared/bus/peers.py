@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import nats
 from nats.aio.client import Client
 
-from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, inbox_of_node
+from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, inbox_for
 from shared.ledger.identity import SUSPENDED, Identity, Member, Roster
 from shared.ledger.keyring import Keyring
 from shared.settings import Settings
@@ -42,15 +42,16 @@ def peers_now(identity: Identity, roster: Roster, keyring: Keyring, own_domain: 
     return peers_of(identity, roster.members(), keyring, own_domain)
 
 
-async def connect_intake(settings: Settings, *, patient: bool = True) -> Client:
-    """A connection to this node's NATS as the intake. Raises nats.errors.Error; `patient` ones reconnect for ever."""
+async def connect_intake(settings: Settings, peer: str | None = None, *, patient: bool = True) -> Client:
+    """A connection to this node's NATS as the intake, for what `peer` (its domain) delivers; without one, for
+    questions and what concerns the node itself. Raises nats.errors.Error; `patient` ones reconnect for ever."""
     user, password = settings.nats_login(INTAKE)
     return await nats.connect(
         settings.nats_url or "nats://127.0.0.1:4222",
         user=user,
         password=password,
         name="pilotmesh-intake",
-        inbox_prefix=inbox_of_node(settings.nats_domain),
+        inbox_prefix=inbox_for(settings.nats_domain, peer or settings.nats_domain),
         connect_timeout=5,
         reconnect_time_wait=0.5,
         max_reconnect_attempts=-1 if patient else 2,

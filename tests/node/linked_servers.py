@@ -22,7 +22,7 @@ from deploy.nats.linking import renew
 from deploy.nats.provision import connect, provision
 from deploy.node.embedded import free_port
 from shared.bus import nkey
-from shared.bus.links import inbox_of_node
+from shared.bus.links import inbox_for
 from shared.settings import Settings
 from tests import servers
 
@@ -105,9 +105,9 @@ def linked_servers(folder: Path, *members: str, dishonest: str | None = None) ->
         yield Servers(running, port)
 
 
-async def intake_of(settings: Settings) -> Client:
-    """Signed in as the node's intake."""
-    return await user_of(settings, "intake", inbox_of_node(settings.nats_domain))
+async def intake_of(settings: Settings, peer: str) -> Client:
+    """Signed in as the node's intake, for what this peer delivers."""
+    return await user_of(settings, "intake", inbox_for(settings.nats_domain, peer))
 
 
 async def user_of(settings: Settings, user: str, inbox: str) -> Client:

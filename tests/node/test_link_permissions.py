@@ -37,6 +37,8 @@ def never(sender: str, receiver: str, other: str) -> list[str]:
     subjects += ["circle.0197a1b2-0000-7000-8000-000000000000.y.registry.pilot.registered", "nudge.registry.0"]
     subjects += [f"ask.{receiver}.{other}", f"ask.{other}.{sender}"]
     subjects += [f"_INBOX.{other}.reply", *(f"_INBOX.{user}.reply" for user in ("provisioner", *CONSUMERS))]
+    subjects += [f"_INBOX.{receiver}.{other}.reply", f"_INBOX.{receiver}.reply", f"_INBOX.{other}.{sender}.reply"]
+    subjects.append(f"_INBOX.{receiver}.{receiver}.reply")
     for stream in STREAMS:
         subjects += [f"{api}.STREAM.{call}.{stream}" for call in STREAM_CALLS]
         subjects.append(f"{api}.DIRECT.GET.{stream}")
@@ -51,7 +53,7 @@ def never(sender: str, receiver: str, other: str) -> list[str]:
 def needed(reader: str, source: str, *streams: str) -> list[str]:
     """Subjects that the intake of `reader` needs at `source`."""
     consumer = f"intake_{reader}_{source}"
-    subjects = [f"$JS.{source}.API.INFO", f"_INBOX.{source}.reply", f"ask.{source}.{reader}"]
+    subjects = [f"$JS.{source}.API.INFO", f"_INBOX.{source}.{reader}.reply", f"ask.{source}.{reader}"]
     for stream in streams:
         subjects += [f"$JS.{source}.API.CONSUMER.{call}.{stream}.{consumer}" for call in ("INFO", "MSG.NEXT")]
         subjects.append(f"$JS.ACK.{stream}.{consumer}.1.1.1.1.1")
@@ -121,13 +123,62 @@ def test_a_member_gets_through_to_the_hub_what_its_intake_needs_and_nothing_else
     asyncio.run(story())
 
 
+def test_a_member_gets_nothing_through_to_another_member(dishonest_member: Servers) -> None:
+    async def story() -> None:
+        x, hub, y = [await provisioner_of(dishonest_member.settings[one]) for one in ("x", HUB, "y")]
+        came: list[str] = []
+        over = {HUB: asyncio.Event(), "y": asyncio.Event()}
+
+        async def at_hub(_: Msg) -> None:
+            over[HUB].set()
+
+        async def at_y(message: Msg) -> None:
+            if message.data == b"over":
+                over["y"].set()
+            elif message.data == b"tried":
+                came.append(message.subject)
+
+        try:
+            await hub.subscribe(f"ask.{HUB}.x", cb=at_hub)
+            await y.subscribe(">", cb=at_y)
+            await asyncio.gather(hub.flush(), y.flush())
+
+            async def both_are_linked() -> bool:
+                await x.publish(f"ask.{HUB}.x", b"over")
+                await hub.publish(f"ask.y.{HUB}", b"over")
+                await asyncio.gather(x.flush(), hub.flush())
+                await asyncio.sleep(0.05)
+                return over[HUB].is_set() and over["y"].is_set()
+
+            await eventually(both_are_linked, "the links carry what they should")
+            to_hub = [*never("x", HUB, "y"), *needed("x", HUB, "FACTS", "VERIFIED", "CIRCLES")]
+            to_y = [*never("x", "y", HUB), *needed("x", "y", "FACTS", "CIRCLES")]
+            as_hub = [*needed(HUB, "y", "FACTS", "CIRCLES"), *needed("y", HUB, "FACTS", "VERIFIED", "CIRCLES")]
+            for subject in {*to_hub, *to_y, *as_hub}:
+                await x.publish(subject, b"tried")
+            for sender, subject, at in ((x, f"ask.{HUB}.x", HUB), (hub, f"ask.y.{HUB}", "y")):
+                over[at].clear()
+                await sender.publish(subject, b"over")
+                await sender.flush()
+                async with asyncio.timeout(20):
+                    await over[at].wait()
+            assert came == []
+        finally:
+            for connection in (x, hub, y):
+                await connection.drain()
+
+    asyncio.run(story())
+
+
 def test_a_hub_gets_through_to_a_member_what_its_intake_needs_and_nothing_else(dishonest_hub: Servers) -> None:
     async def story() -> None:
         x = await provisioner_of(dishonest_hub.settings["x"])
         hub = await provisioner_of(dishonest_hub.settings[HUB])
         try:
             wanted = needed(HUB, "x", "FACTS", "CIRCLES")
-            refused = [one for one in never(HUB, "x", "y") if not one.startswith(("ask.", "_INBOX.y"))]
+            # A member's server knows lists of what is denied only; nobody listens to these there.
+            nobodys = ("ask.", "_INBOX.y", "_INBOX.x.y.", "_INBOX.x.reply")
+            refused = [one for one in never(HUB, "x", "y") if not one.startswith(nobodys)]
             refused = [one for one in refused if not ("VERIFIED" in one and "intake" in one)]  # no such consumer there
             came = await passed(hub, x, "x", [*refused, *wanted], f"ask.x.{HUB}")
             assert came == set(wanted)
@@ -157,7 +208,8 @@ def test_a_member_reads_the_hub_through_its_own_consumer_and_acknowledges_what_i
     dishonest_member: Servers,
 ) -> None:
     async def story() -> None:
-        hub, y = await provisioner_of(dishonest_member.settings[HUB]), await intake_of(dishonest_member.settings["y"])
+        hub = await provisioner_of(dishonest_member.settings[HUB])
+        y = await intake_of(dishonest_member.settings["y"], HUB)
         try:
             await hub.jetstream().publish("facts.hub.mesh.roster.issued", b"a fact", stream="FACTS")
             js = y.jetstream(domain=HUB, timeout=2)
@@ -241,11 +293,11 @@ def test_a_member_is_admitted_while_the_server_runs_and_without_ending_other_con
         servers.admit("x")
 
         async def story() -> None:
-            hub = await intake_of(servers.settings[HUB])
+            hub = {domain: await intake_of(servers.settings[HUB], domain) for domain in ("x", "y")}
 
             async def answers(domain: str) -> bool:
                 try:
-                    await hub.request(f"$JS.{domain}.API.INFO", timeout=1)
+                    await hub[domain].request(f"$JS.{domain}.API.INFO", timeout=1)
                 except nats.errors.Error:
                     return False
                 return True
@@ -255,8 +307,10 @@ def test_a_member_is_admitted_while_the_server_runs_and_without_ending_other_con
             await asyncio.to_thread(servers.admit, "x", "y")
             await eventually(lambda: answers("y"), "y is linked")
             after = {leaf["name"]: leaf["id"] for leaf in await linked(servers.settings[HUB])}
-            assert (after["x"], hub.stats["reconnects"]) == (before["x"], 0)
-            await hub.drain()
+            assert after["x"] == before["x"]
+            assert [connection.stats["reconnects"] for connection in hub.values()] == [0, 0]
+            for connection in hub.values():
+                await connection.drain()
 
         asyncio.run(story())
 
