@@ -26,6 +26,7 @@ from nats.js.errors import NotFoundError
 from deploy.nats.link import Link, link_of, readers_of
 from deploy.nats.streams import CONSUMERS, STREAMS
 from shared.bus.links import consumer_of
+from shared.bus.subjects import ledger_in_filter
 from shared.settings import Settings
 
 PROVISIONER = "provisioner"
@@ -63,8 +64,19 @@ async def _ensure_readers(js: JetStreamContext, settings: Settings, link: Link) 
     for reader, streams in readers_of(link).items():
         for stream in streams:
             wanted = reader_config(consumer_of(reader, settings.nats_domain), stream, link)
+            if wanted.filter_subjects is not None:
+                wanted.filter_subjects += await _circles_of(js, stream, str(wanted.durable_name))
             changes += await _ensure_consumer(js, stream, wanted)
     return changes
+
+
+async def _circles_of(js: JetStreamContext, stream: str, consumer: str) -> list[str]:
+    """What it hands out of circles: the mesh service's to say."""
+    try:
+        found = (await js.consumer_info(stream, consumer)).config.filter_subjects
+    except NotFoundError:
+        return []
+    return [subject for subject in found or () if ledger_in_filter(subject) is not None]
 
 
 async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nats.aio.client import Client
@@ -31,6 +30,7 @@ from shared.ledger.witness import ForeignHeads
 from shared.telemetry import counter
 
 from . import heads as own_heads
+from .allowance import Allowance
 
 log = logging.getLogger(__name__)
 
@@ -42,22 +42,6 @@ PER_SECOND = 40.0
 """Questions of one peer that are answered in the long run; each is at most 256 facts."""
 AT_ONCE = 120.0
 """Questions of one peer in a row."""
-
-
-class Allowance:
-    """A bucket of questions per asker, so that one who asks without end takes nothing from others."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._left: dict[str, tuple[float, float]] = {}
-
-    def take(self, asker: str) -> bool:
-        now = self._clock()
-        left, at = self._left.get(asker, (AT_ONCE, now))
-        left = min(AT_ONCE, left + (now - at) * PER_SECOND)
-        granted = left >= 1
-        self._left[asker] = (left - 1 if granted else left, now)
-        return granted
 
 
 class Answering:
@@ -79,7 +63,7 @@ class Answering:
         self._forks = forks
         self._heads = heads
         self._signed: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
-        self._allowance = Allowance()
+        self._allowance = Allowance(PER_SECOND, AT_ONCE)
         self._circles = CircleReaders(store)
 
     def answer(self, asker: str, question: bytes) -> bytes:
@@ -128,12 +112,9 @@ class Answering:
         state = self._roster.state()
         members = self._roster.members()
         hosted = {one.agency for one in members if one.domain == asker and one.status != SUSPENDED}
-        if ledger.circle is None or ledger.agency in hosted:
+        if ledger.circle is None:
             return bool(hosted)
-        circles = [one for one in state.get("circles", ()) if isinstance(one, dict) and one.get("id") == ledger.circle]
-        if not circles:  # a proposal's, which its own ledgers describe
-            return bool(hosted & self._circles.of(str(ledger)))
-        return any(hosted.intersection(circle.get("agencies", ())) for circle in circles)
+        return bool(hosted & self._circles.now(ledger, state))
 
     def _facts(self, asker: str, name: str, after: tuple[int, int], limit: int) -> dict[str, Any]:
         ledger = ledger_name(name)

@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
 from . import api, api_intake, api_keys, api_members
+from .circulating import Circulation
 from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
 from .forgetting import Forgetting
@@ -77,11 +78,6 @@ def create_app(settings: Settings) -> FastAPI:
         async with running(parts):
             connection = await broker.connect()
             lease = Lease(database["leases"], "relay", replica_name(), settings.lease_seconds)
-            relay = Relay(ground.store, ground.keyring, lease, connection, settings.poll_seconds)
-            app.state.relay = relay
-            task = asyncio.create_task(relay.run())
-            await asyncio.to_thread(app.state.hosting.ensure_operator)
-            await asyncio.to_thread(app.state.hosting.ensure_admins)
             side = NodeSide(
                 settings,
                 ground.store,
@@ -92,6 +88,18 @@ def create_app(settings: Settings) -> FastAPI:
                 database,
                 parts.nudge,
             )
+            relay = Relay(
+                ground.store,
+                ground.keyring,
+                lease,
+                connection,
+                settings.poll_seconds,
+                circulation=Circulation(settings, ground.store, ground.roster, "CIRCLES") if side.has_peers else None,
+            )
+            app.state.relay = relay
+            task = asyncio.create_task(relay.run())
+            await asyncio.to_thread(app.state.hosting.ensure_operator)
+            await asyncio.to_thread(app.state.hosting.ensure_admins)
             try:
                 async with AsyncExitStack() as stack:
                     if side.has_peers:

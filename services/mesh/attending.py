@@ -1,8 +1,8 @@
 """Attending to one peer: heads are exchanged, what is missing is asked for, evidence of forks travels.
 
 What a stream brings needs no asking. Asked is for ledgers that stand still although a signed head says they go on
-(the stream lost something, or somebody withholds it), for those with a gap, and for circles, which no stream carries
-to members.
+(the stream lost something, or somebody withholds it), for those with a gap, and for circles at once: streams may have
+passed what a new reader of a circle lacks.
 """
 
 from __future__ import annotations

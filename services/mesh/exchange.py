@@ -25,6 +25,7 @@ from shared.settings import Settings
 
 from .accepting import Accepting
 from .answering import Answering, answer_questions
+from .circulating import Circulation
 from .intake import Intake
 from .relay import Relay
 
@@ -88,7 +89,15 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         heads,
         heads_every=settings.heads_seconds,
     )
-    forwarder = Relay(side.store, side.keyring, lease("forwarder"), connection, settings.poll_seconds, foreign=True)
+    forwarder = Relay(
+        side.store,
+        side.keyring,
+        lease("forwarder"),
+        connection,
+        settings.poll_seconds,
+        foreign=True,
+        circulation=Circulation(settings, side.store, side.roster, "VERIFIED"),
+    )
     answering = Answering(side.store, side.keyring, side.identity, side.roster, accepting.forks, heads)
     tasks = [
         asyncio.create_task(intake.run()),

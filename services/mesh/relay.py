@@ -1,7 +1,7 @@
 """The relay: publishes durable facts to JetStream, in order, one replica at a time.
 
 One publishes what the hosted agencies wrote. Another (`foreign`) publishes to VERIFIED what the intake accepted from
-other nodes; circles' facts are not among it, because VERIFIED is open to every member: who belongs to a circle asks.
+other nodes. Before a circle's facts, who is handed them by the stream is settled (`circulating`).
 
 Its position is the stream's own last message of each ledger, so it never has to be stored and cannot disagree.
 A fact published twice (an acknowledgement was lost) is folded once: followers go by ledger and sequence.
@@ -23,13 +23,15 @@ from starlette.concurrency import run_in_threadpool
 from shared.bus.reading import read_stream
 from shared.bus.subjects import REACHED, headers_of, place_in, reached_header, reached_in, stream_of, subject_of
 from shared.facts.fact import Fact, Unreadable, to_wire
-from shared.facts.names import MESH_AUDIENCE, ledger_name
+from shared.facts.names import ledger_name
 from shared.facts.verify import Head
+from shared.ledger.identity import ROSTER_LEDGER
 from shared.ledger.keyring import Keyring
 from shared.ledger.lease import Lease
 from shared.ledger.store import LedgerStore
 from shared.telemetry import counter, span
 
+from .circulating import Circulation
 from .links import end_if_cancelled
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class Relay:
         poll: float = 1.0,
         *,
         foreign: bool = False,
+        circulation: Circulation | None = None,
     ) -> None:
         self._store = store
         self._keyring = keyring
@@ -65,6 +68,7 @@ class Relay:
         self._js = connection.jetstream()
         self._poll = poll
         self._foreign = foreign
+        self._circulation = circulation
         self._cuts = 0
         self._positions: dict[str, Position] = {}
         self._hashes: dict[str, str] = {}
@@ -95,7 +99,7 @@ class Relay:
         except ValueError:
             return False
         written_here = self._keyring.hosts(name.agency)
-        return not written_here and name.audience == MESH_AUDIENCE if self._foreign else written_here
+        return not (written_here or name.is_private) if self._foreign else written_here
 
     def outlet(self, ledger: str) -> tuple[str, str]:
         """The stream to which the ledger is published, and the subjects it has there."""
@@ -124,6 +128,8 @@ class Relay:
                 self._news.clear()
         finally:
             renewal.cancel()
+            if self._circulation is not None:
+                await self._circulation.close()
             await run_in_threadpool(self._lease.release)
 
     async def _keep_lease(self) -> None:
@@ -136,6 +142,8 @@ class Relay:
                     self._positions.clear()
                     self._hashes.clear()
                     self._scanned_at = -FULL_LOOK_SECONDS
+                    if self._circulation is not None:
+                        self._circulation.forget()
                     self._news.set()
             except PyMongoError as error:  # the lease runs out by itself; until then and afterwards it is tried again
                 log.warning("relay: lease: %s", error)
@@ -143,6 +151,8 @@ class Relay:
 
     async def _step(self) -> None:
         hints, self._hints = self._hints, set()
+        if self._circulation is not None and (not hints or ROSTER_LEDGER in hints):
+            await self._circulation.look()
         if not hints:  # a quiet moment: has somebody appended without a nudge reaching us?
             tails = await run_in_threadpool(self._store.tails)
             if self._cuts != self._store.cuts:  # a ledger was taken back: where the streams end is looked up anew
@@ -172,6 +182,7 @@ class Relay:
                         self._hashes.pop(ledger)
                         position = await self.position_in_stream(ledger)
                         continue
+                    await self._settle(ledger)
                     for fact in facts:
                         if not self._lease.is_held:
                             return
@@ -185,6 +196,10 @@ class Relay:
                 self._positions.pop(ledger, None)  # what was acknowledged is asked of the stream again
                 self._hashes.pop(ledger, None)
                 raise
+
+    async def _settle(self, ledger: str) -> None:
+        if self._circulation is not None and ledger_name(ledger).circle is not None:
+            await self._circulation.settle(ledger)
 
     async def publish(self, fact: Fact, reached: Position | None = None) -> None:
         """Publishes one fact and waits until JetStream has it on disk. `reached`: again, and out of its turn."""
@@ -237,6 +252,7 @@ class Relay:
         there = await self.places_in_stream(ledger)
         reached = max(there, default=START)
         published = skipped = 0
+        await self._settle(ledger)
         position = (1, max(first, 1) - 1)
         while facts := await run_in_threadpool(self._store.after, ledger, position, BATCH):
             for fact in facts:
@@ -253,4 +269,5 @@ class Relay:
         """Publishes one fact again as the store holds it now: in the place of one that was deleted."""
         fact = await run_in_threadpool(self._store.at, ledger, *place)
         if fact is not None:
+            await self._settle(ledger)
             await self.publish(fact, max(await self.position_in_stream(ledger), place))

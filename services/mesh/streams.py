@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import nats
+from nats.aio.client import Client
 
 from shared.bus.reading import read_stream
 from shared.bus.subjects import place_in, stream_of
@@ -23,14 +24,7 @@ async def delete_from_streams(
 
     Only the provisioner may delete. Raises nats.errors.Error.
     """
-    user, password = settings.nats_login("provisioner")
-    connection = await nats.connect(
-        settings.nats_url or "nats://127.0.0.1:4222",
-        user=user,
-        password=password,
-        inbox_prefix=f"_INBOX.{user or 'provisioner'}",
-        max_reconnect_attempts=3,
-    )
+    connection = await connect_provisioner(settings)
     root = ledger_name(ledger).root
     copies = ((stream_of(ledger), f"{root}.>"), ("VERIFIED", f"verified.{root.split('.', 1)[1]}.>"))
     try:
@@ -49,6 +43,25 @@ async def delete_from_streams(
         return len(found)
     finally:
         await connection.close()
+
+
+async def connect_provisioner(settings: Settings, *, patient: bool = False) -> Client:
+    """As the one who may delete messages and change consumers. Raises nats.errors.Error, OSError."""
+    user, password = settings.nats_login("provisioner")
+    return await nats.connect(
+        settings.nats_url or "nats://127.0.0.1:4222",
+        user=user,
+        password=password,
+        inbox_prefix=f"_INBOX.{user or 'provisioner'}",
+        connect_timeout=5,
+        reconnect_time_wait=0.5,
+        max_reconnect_attempts=-1 if patient else 3,
+        error_cb=_quiet,
+    )
+
+
+async def _quiet(_: Exception) -> None:
+    """What goes wrong is raised where it is waited for."""
 
 
 def _holds_content(message: bytes) -> bool:

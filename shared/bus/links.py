@@ -32,6 +32,12 @@ def consumer_of(reader: str, source: str) -> str:
     return f"intake_{reader}_{source}"
 
 
+def reader_in(consumer: str, source: str) -> str | None:
+    """The domain of the node that reads `source` by this consumer; None for a consumer of another kind."""
+    reader = consumer.removeprefix("intake_").removesuffix(f"_{source}")
+    return reader if consumer == consumer_of(reader, source) and DOMAIN.fullmatch(reader) else None
+
+
 def inbox_for(node: str, peer: str) -> str:
     """The inbox prefix under which the intake of `node` takes what `peer` answers and delivers, and nobody else.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from shared.facts.fact import Fact, Unreadable
 from shared.facts.names import fact_subject, ledger_name
@@ -51,6 +52,25 @@ def reached_in(headers: Mapping[str, str] | None) -> tuple[int, int] | None:
 def stream_of(ledger: str) -> str:
     """The stream in which the node that writes the ledger publishes it."""
     return STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]]
+
+
+def circle_filter(ledger: str, stream: str) -> str:
+    """The subjects that the facts of a circle's ledger have in VERIFIED or CIRCLES: kind and verb are left open."""
+    name = ledger_name(ledger)
+    assert name.circle is not None
+    root = STREAMS[stream].removesuffix(".>")
+    return f"{root}.{name.circle}.{name.agency}.{name.service}.*.*"
+
+
+def ledger_in_filter(subject: str) -> str | None:
+    """The ledger of a `circle_filter`; None for subjects of another kind."""
+    parts = subject.split(".")
+    if len(parts) != 6 or parts[4:] != ["*", "*"]:
+        return None
+    with suppress(ValueError):
+        ledger = f"{parts[2]}.{parts[3]}.{parts[1]}"
+        return ledger if ledger_name(ledger).circle else None
+    return None
 
 
 def subject_of(fact: Fact, *, foreign: bool = False) -> str:

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 
 from deploy.nats.provision import connect
 from deploy.node.home import read_note
+from services.mesh.circulating import Circulation
 from services.mesh.exchange import Exchange, NodeSide, exchanging
 from services.mesh.relay import Relay
 from services.mesh.status import Standing
@@ -141,7 +142,8 @@ class Side:
         database = node.client[node.settings.database("mesh")]
         mesh = await connect(node.settings, "mesh", patience_seconds=60)
         lease = Lease(database["leases"], "relay", replica_name(), 1.0)
-        self.relay = Relay(node.store, node.keyring, lease, mesh, 0.2)
+        circulation = Circulation(node.settings, node.store, node.roster, "CIRCLES")
+        self.relay = Relay(node.store, node.keyring, lease, mesh, 0.2, circulation=circulation)
         task = asyncio.create_task(self.relay.run())
         loop = asyncio.get_running_loop()
 
