@@ -9,16 +9,23 @@ import uvloop
 
 from .load import Answers, Template
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 
 
-def post_and_hear(port: int, stream: bytes, post: Template, times: int, pause: float, first: int) -> list[float]:
-    """Seconds per post, one after the other: from the first byte written until the event was read."""
-    return uvloop.run(_post_and_hear(port, stream, post, times, pause, first))
+def post_and_hear(
+    port: int, stream: bytes, post: Template, times: int, pause: float, first: int, *, heard_at: int | None = None
+) -> list[float]:
+    """Seconds per post, one after the other: from the first byte written until the event was read.
+
+    `heard_at`: the port of another node, at which the stream is listened to.
+    """
+    return uvloop.run(_post_and_hear(port, heard_at or port, stream, post, times, pause, first))
 
 
-async def _post_and_hear(port: int, stream: bytes, post: Template, times: int, pause: float, first: int) -> list[float]:
-    heard, listener = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
+async def _post_and_hear(
+    port: int, heard_at: int, stream: bytes, post: Template, times: int, pause: float, first: int
+) -> list[float]:
+    heard, listener = await asyncio.open_connection("127.0.0.1", heard_at, limit=2**22)
     listener.write(stream)
     await asyncio.wait_for(heard.readuntil(b"\nid: "), PATIENCE_SECONDS)  # the greeting: the stream is open
     answers, poster = await asyncio.open_connection("127.0.0.1", port, limit=2**22)

@@ -49,8 +49,7 @@ class BenchNode(RunningNode):
 
     @property
     def process_id(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return process_of(self)
 
     def officers(self) -> dict[str, str]:
         """A token that may write, per agency."""
@@ -58,12 +57,11 @@ class BenchNode(RunningNode):
 
     def processor_seconds(self) -> float:
         """Processor time that the services' process has used until now."""
-        fields = Path(f"/proc/{self.process_id}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return _used(self.process_id)
 
     def memory(self) -> int:
         """Resident bytes of the node's process and all its children's."""
-        return sum(_resident(process) for process in _tree(self.process_id))
+        return memory_of(self)
 
     def wait_until_level(self, seconds: float = LEVEL_SECONDS) -> float:
         """Waits until every service has folded every fact; how many seconds that took. Gives up after `seconds`."""
@@ -78,12 +76,34 @@ class BenchNode(RunningNode):
 
     def databases_named(self) -> tuple[str, str]:
         """The names and versions of the database and of NATS."""
-        with MongoClient[dict[str, Any]](self.database_uri) as client:
-            told = client.server_info()["version"]
-        database = f"MongoDB {told}"
-        if "PILOTMESH_MONGODB_URI" not in os.environ:
-            database = f"SecantusDB {_installed('secantusdb')} (embedded; speaks MongoDB {told})"
-        return database, f"nats-server {_nats_version(self.nats_url)}"
+        return servers_named(self.database_uri, self.nats_url)
+
+
+def servers_named(database_uri: str, nats_url: str) -> tuple[str, str]:
+    """Names and versions of a database and of a NATS server."""
+    with MongoClient[dict[str, Any]](database_uri) as client:
+        told = client.server_info()["version"]
+    database = f"MongoDB {told}"
+    if "PILOTMESH_MONGODB_URI" not in os.environ:
+        database = f"SecantusDB {_installed('secantusdb')} (embedded; speaks MongoDB {told})"
+    return database, f"nats-server {_nats_version(nats_url)}"
+
+
+def process_of(node: RunningNode) -> int:
+    assert node._process is not None
+    return node._process.pid
+
+
+def processor_of(node: RunningNode, *children: str) -> float:
+    """Processor seconds that a node has used until now; of some of its servers alone, where they are named."""
+    servers = read_note(node.home)["servers"]
+    found = [int(servers[name]["pid"]) for name in children] or _tree(process_of(node))
+    return sum(_used(process) for process in found)
+
+
+def memory_of(node: RunningNode) -> int:
+    """Resident bytes of a node's process and all its children's."""
+    return sum(_resident(process) for process in _tree(process_of(node)))
 
 
 def _behind(client: httpx.Client, service: str) -> bool:
@@ -98,6 +118,11 @@ def _tree(process: int) -> list[int]:
             for child in (task / "children").read_text().split():
                 found += _tree(int(child))
     return found
+
+
+def _used(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(process: int) -> int:
