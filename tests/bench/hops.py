@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import nats
@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
 from pymongo import MongoClient
 
-from shared.bus.links import consumer_of, inbox_of_node
+from shared.bus.links import consumer_of, inbox_for
 from shared.settings import Settings
 
 from .bare import DATABASE, JOURNALED
@@ -56,17 +56,15 @@ async def _over_the_hops(
     first, hub, last = way
     async with AsyncExitStack() as stack:
         inserts = {domain: _insert_into(stack, uris.get(domain), body) for domain in way}
-        clients = {}
-        for domain in way:
-            clients[domain] = await _connect(settings[domain], "intake", inbox_of_node(domain))
-            stack.push_async_callback(clients[domain].close)
         writer = await _connect(settings[first], "provisioner", "_INBOX.provisioner")
         reader = await _connect(settings[last], "provisioner", "_INBOX.provisioner")
         stack.push_async_callback(writer.close)
         stack.push_async_callback(reader.close)
         for source, target, stream in ((first, hub, "FACTS"), (hub, last, "VERIFIED")):
-            carrying = asyncio.create_task(_carry(clients[target], source, target, stream, inserts[target]))
-            stack.callback(carrying.cancel)
+            intake = await _connect(settings[target], "intake", inbox_for(target, source))
+            stack.push_async_callback(intake.close)
+            carrying = asyncio.create_task(_carry(intake, source, target, stream, inserts[target]))
+            stack.push_async_callback(_end, carrying)
         delivered = await reader.jetstream().subscribe(
             "verified.>",
             stream="VERIFIED",
@@ -99,6 +97,12 @@ async def _carry(client: Client, source: str, target: str, stream: str, insert: 
             insert()
             await client.jetstream().publish(f"verified.{SUBJECT}", message.data, stream="VERIFIED")
             await message.ack()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _insert_into(stack: AsyncExitStack, uri: str | None, body: bytes) -> Insert:
