@@ -24,13 +24,16 @@ class Settings(BaseSettings):
     api_url: str | None = Field(None, description="Where the pages reach this node's API, if not host:port.")
 
     mongodb_uri: str | None = Field(None, description="MongoDB to use; without it an embedded server is started.")
-    nats_url: str | None = Field(None, description="NATS to use; without it a server is started.")
+    nats_url: str | None = Field(
+        None, description="NATS to use (a cluster's servers with commas between); without it a server is started."
+    )
     nats_user: str | None = Field(None, description="NATS user; without it the one made for each service.")
     nats_password: str | None = Field(None, description="Password of `PILOTMESH_NATS_USER`.")
     nats_domain: str = Field("node", description="JetStream domain, one's own; a member's or hub's is in mesh.json.")
     database_prefix: str = Field("pilotmesh", description="Databases are <prefix>_ledger, <prefix>_registry, …")
 
     stream_max_age_days: int = Field(90, ge=1, description="How long JetStream keeps facts; the store is the record.")
+    stream_replicas: int = Field(1, ge=1, le=5, description="Servers that hold each stream, in a NATS cluster: 3.")
     stream_max_bytes: int = Field(8 * 2**30, ge=2**20, description="Bytes per stream.")
 
     group_commit_max: int = Field(256, ge=1, le=1000, description="Facts per journaled insert.")
@@ -66,6 +69,12 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """Where this node's API is reached, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def nats_servers(self) -> list[str]:
+        """Addresses of the node's NATS server, or of every server of its cluster."""
+        named = [one.strip() for one in (self.nats_url or "").split(",")]
+        return [one for one in named if one] or ["nats://127.0.0.1:4222"]
 
     def database(self, service: str) -> str:
         return f"{self.database_prefix}_{service}"

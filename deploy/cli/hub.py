@@ -36,6 +36,7 @@ def init(
     certificate: Annotated[Path | None, typer.Option(help="Your own certificate (PEM) instead of a mesh CA's.")] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     authority: Annotated[Path | None, typer.Option(help="Whom members shall trust for it (PEM).")] = None,
+    standby: Annotated[bool, typer.Option("--standby", help="A member: take links too, as a second hub.")] = False,
 ) -> None:
     """Make this node the hub of its mesh, from its next start on. May be repeated; keys that stand are kept."""
     from deploy.node.hub import HubLink, make_hub  # noqa: PLC0415 (certificates are slow to import)
@@ -45,12 +46,39 @@ def init(
             tuple(address or ()), listen, websocket, tuple(leaf or ()), certificate=certificate, key=key,
             authority=authority,
         )  # fmt: skip
-        made = make_hub(Settings(), link)
+        made = make_hub(Settings(), link, standby=standby)
+        if standby:
+            console.print(
+                f"This node is a standby hub of mesh {made.mesh}, domain {made.domain}, from its next start on."
+            )
+            console.print("Start it again. Members move to it with: pilotmesh node rehome ADDRESS", soft_wrap=True)
+            return
         console.print(f"This node is the hub of mesh {made.mesh}, domain {made.domain}, from its next start on.")
         console.print("Start it again, then: pilotmesh hub invite AGENCY > AGENCY.invite", soft_wrap=True)
         console.print(
             "The anchor's key signs the roster and is on this node. `pilotmesh hub anchor take-out FILE` moves it to "
             "a medium of yours; it is needed again only while somebody joins, is suspended or loses a key.",
+            soft_wrap=True,
+        )
+
+
+@hub.command("card")
+def card(url: Url = None, who: As = None) -> None:
+    """Write this hub's card to stdout, by which members that cannot be told an address move to it. It is no secret."""
+    with plainly(), connected(url, who, else_as=OPERATOR) as node:
+        tell_json(node.get("/mesh/v1/hub")["card"])
+
+
+@hub.command("take-over")
+def take_over() -> None:
+    """A standby becomes the first hub, from its next start on: when the former one is gone for good."""
+    from deploy.node.hub import take_over as take_over_mesh  # noqa: PLC0415
+
+    with plainly(), _told():
+        made = take_over_mesh(Settings().home)
+        console.print(f"This node is the first hub of mesh {made.mesh} from its next start on.")
+        console.print(
+            "To admit members put the anchor's key here (`pilotmesh hub anchor put-back FILE`), and nowhere else.",
             soft_wrap=True,
         )
 

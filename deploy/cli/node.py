@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -64,6 +65,62 @@ def join(
             )
         console.print(f"Recovery key of {joined.agency}: [bold]{joined.recovery_key}[/]", soft_wrap=True)
         errors.print("Keep the recovery key offline. It is not shown again, and not stored on this node.")
+
+
+@node.command("rehome")
+def rehome(
+    hub: Annotated[str, typer.Argument(metavar="ADDRESS|FILE", help="The other hub's address, or its card.")],
+    even_if_behind: Annotated[
+        bool, typer.Option("--even-if-behind", help="Although its roster is older than this node's, or not shown.")
+    ] = False,
+    url: Url = None,
+    who: As = None,
+) -> None:
+    """Move to another hub of the same mesh: a standby, or back to the first. The node runs, and is then started again.
+
+    Nothing is lost: what the old hub had and the other has not, this node and the others hand over.
+    """
+    from deploy.node.rehoming import read_card_file, rehome  # noqa: PLC0415 (only who moves needs it)
+
+    with plainly(), connected(url, who, else_as=OPERATOR) as own:
+        try:
+            card = None if "://" in hub else read_card_file(Path(hub))
+        except NodeError as error:
+            raise Misused(str(error)) from error
+        head = own.get("/mesh/v1/roster/head")
+        try:
+            shown = _shown_by(hub if card is None else str(card.get("url")), head)
+        except NoAnswer as trouble:
+            if card is None or not even_if_behind:
+                raise NoAnswer(
+                    f"The other hub gives no answer: {trouble.sentence}",
+                    remedy="Is the address right, and that node up? Its roster is asked for there. With its card "
+                    "(`pilotmesh hub card`) and --even-if-behind this node goes without.",
+                ) from trouble
+            shown = {"head": {"epoch": 1, "sequence": 0, "hash": ""}, "roster": []}
+        shown = {**shown, "card": card or shown["card"], "even_if_behind": even_if_behind}
+        told = own.post("/mesh/v1/rehoming", shown)
+        try:
+            moved = rehome(Settings().home, told)
+        except NodeError as error:
+            raise Trouble(str(error)) from error
+        assert moved.hub is not None
+        console.print(f"The hub of this node is {escape(moved.hub.domain)} ({escape(moved.hub.url)}).")
+        console.print("Start it again; `pilotmesh node status` then shows how it comes level.", soft_wrap=True)
+
+
+def _shown_by(address: str, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Card and roster of another hub, from this place of the roster on."""
+    epoch, sequence = head["epoch"], max(1, head["sequence"])
+    roster: list[Any] = []
+    with closing(Connection(address, None)) as other:
+        while True:
+            shown: dict[str, Any] = other.get("/mesh/v1/hub", epoch=epoch, sequence=sequence)
+            roster += shown["roster"]
+            if not shown["more"] or not shown["roster"]:
+                return {"card": shown["card"], "head": shown["head"], "roster": roster}
+            last = json.loads(shown["roster"][-1]["protected"])
+            epoch, sequence = last["epoch"], last["sequence"] + 1
 
 
 def _post(address: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

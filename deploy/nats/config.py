@@ -11,18 +11,17 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deploy.nats.link import (
     INTAKE,
     Link,
+    ends_text,
     intake_publishes,
     intake_subscribes,
     leaf_user_text,
     link_of,
-    listener_text,
-    remote_text,
     subjects_text,
 )
 from deploy.nats.streams import CONSUMERS, NUDGES, STREAMS
@@ -34,6 +33,9 @@ MAX_PAYLOAD = 2**20
 USERS = ("provisioner", *CONSUMERS, INTAKE, "system")
 """`intake` reads the peers, for the mesh service. `system` belongs to the system account (server events and
 statistics, reloading) and sees no fact."""
+
+ROUTES = "routes"
+"""By this name the servers of a cluster know each other; no client signs in with it."""
 
 ALONE = Link()
 CONFIGURATION = "nats-server.conf"
@@ -80,7 +82,7 @@ def credentials(home: Path) -> dict[str, str]:
     """User to password, from `<home>/nats/users.json` (mode 0600); what is missing there is made and kept."""
     file = home / "nats" / "users.json"
     known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    missing = [user for user in USERS if user not in known]
+    missing = [user for user in (*USERS, ROUTES) if user not in known]
     if missing:
         known |= {user: secrets.token_urlsafe(32) for user in missing}
         write_private(file, json.dumps(known, indent=2) + "\n")
@@ -94,28 +96,55 @@ class Place:
     listen: str
     store: str
     folder: str
+    server: str | None = None
+    """Its own name, where it is one of a cluster."""
+    cluster: str | None = None
+    """Where it listens for the others, as `host:port`."""
+    routes: tuple[str, ...] = ()
+    """Where all of them listen for each other."""
+
+    leafs: str | None = None
+    """Where it takes links, if not where `hub init` says: several servers on one machine."""
+
+    @property
+    def file(self) -> str:
+        return CONFIGURATION if self.server is None else f"nats-server-{self.server}.conf"
 
 
-def write_configuration(settings: Settings, place: Place) -> Path:
-    """`<home>/nats/nats-server.conf` with the links as they stand now."""
+def write_configuration(settings: Settings, *places: Place) -> Path:
+    """The configuration with the links as they stand now: `<home>/nats/nats-server.conf`, or one for each server of a
+    cluster, `nats-server-<name>.conf`. Answers the first."""
     folder = settings.home / "nats"
+    for place in places:
+        _write(settings, place)
+    write_private(folder / "place.json", json.dumps([asdict(place) for place in places]) + "\n")
+    return folder / places[0].file
+
+
+def _write(settings: Settings, place: Place) -> None:
+    folder = settings.home / "nats"
+    link = link_of(settings.home)
+    if link.listener is not None and place.leafs is not None:
+        link = replace(link, listener=replace(link.listener, listen=place.leafs))
     text = render(
         credentials(settings.home),
         listen=place.listen,
         store_dir=Path(place.store),
         domain=settings.nats_domain,
         max_file_store=settings.stream_max_bytes * len(STREAMS),
-        link=link_of(settings.home),
+        link=link,
         folder=Path(place.folder),
+        place=place,
     )
-    write_private(folder / CONFIGURATION, text)
-    write_private(folder / "place.json", json.dumps(asdict(place)) + "\n")
-    return folder / CONFIGURATION
+    write_private(folder / place.file, text)
 
 
-def written_place(home: Path) -> Place:
-    """The place that the configuration was written for. Raises FileNotFoundError if none was."""
-    return Place(**json.loads((home / "nats" / "place.json").read_text()))
+def written_places(home: Path) -> list[Place]:
+    """The servers that configurations were written for. Raises FileNotFoundError if none was."""
+    told = json.loads((home / "nats" / "place.json").read_text())
+    return [
+        Place(**{**one, "routes": tuple(one.get("routes", ()))}) for one in (told if isinstance(told, list) else [told])
+    ]
 
 
 def render(
@@ -127,6 +156,7 @@ def render(
     max_file_store: int,
     link: Link = ALONE,
     folder: Path | None = None,
+    place: Place | None = None,
 ) -> str:
     """The configuration file's text.
 
@@ -140,11 +170,10 @@ def render(
     users = [_user(user, passwords[user], domain) for user in USERS if user != "system"]
     users += [leaf_user_text(leaf, domain) for leaf in link.leaves]
     mesh_users = "\n".join(users)
-    ends = listener_text(link.listener, folder) if link.listener and folder else ""
-    ends += remote_text(link.remote, domain, folder) if link.remote and folder else ""
+    ends = ends_text(link, domain, folder or Path())
     return f"""\
 # Rendered at each start; changes made here are lost. See docs/operating.md.
-server_name: {json.dumps(domain)}
+server_name: {json.dumps(domain if place is None or place.server is None else f"{domain}-{place.server}")}
 listen: {json.dumps(listen)}
 max_payload: {MAX_PAYLOAD}
 
@@ -155,7 +184,7 @@ jetstream {{
   max_memory_store: {64 * 2**20}
   max_file_store: {max_file_store}
 }}
-{ends}
+{_cluster_text(domain, place, passwords)}{ends}
 system_account: SYSTEM
 accounts {{
   SYSTEM {{
@@ -167,6 +196,23 @@ accounts {{
 {mesh_users}
     ]
   }}
+}}
+"""
+
+
+def _cluster_text(domain: str, place: Place | None, passwords: Mapping[str, str]) -> str:
+    """How the servers of a cluster find and know each other. Facts cross there: a network of their own, please."""
+    if place is None or place.cluster is None:
+        return ""
+    login = f"{ROUTES}:{passwords[ROUTES]}"
+    routes = ", ".join(json.dumps(f"nats://{login}@{route}") for route in place.routes)
+    return f"""
+cluster {{
+  name: {json.dumps(domain)}
+  listen: {json.dumps(place.cluster)}
+  no_advertise: true # clients go by the addresses of their settings
+  authorization {{ user: {ROUTES}, password: {json.dumps(passwords[ROUTES])} }}
+  routes: [ {routes} ]
 }}
 """
 

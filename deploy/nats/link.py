@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from deploy.nats.streams import CONSUMERS, NUDGES, STREAMS
 from shared.bus.links import HUB_READS, INTAKE, MEMBER_READS, ask_subject, consumer_of, inbox_for
+from shared.ledger.keyring import replace_secret
 
 NEVER_CROSSES = (*STREAMS.values(), NUDGES)
 """Denied on the link in both directions, besides that nothing allows it."""
@@ -72,6 +73,14 @@ def link_of(home: Path) -> Link:
         remote = Remote(**{**told["remote"], "urls": tuple(told["remote"]["urls"])})
     leaves = _read(home / "nats" / MEMBERS_FILE).get("leaves", []) if listener else []
     return Link(listener, tuple(Leaf(leaf["domain"], leaf["public"]) for leaf in leaves), remote)
+
+
+def write_link(home: Path, link: Link) -> None:
+    """Both ends of this node's links into `<home>/nats/link.json`, whole or not at all; members stand elsewhere."""
+    ends = {"listener": link.listener, "remote": link.remote}
+    told = {name: asdict(end) for name, end in ends.items() if end is not None}
+    (home / "nats").mkdir(parents=True, exist_ok=True)
+    replace_secret(home / "nats" / LINK_FILE, json.dumps(told, indent=2) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -153,36 +162,46 @@ def intake_subscribes(domain: str) -> list[str]:
 # -- as text of nats-server.conf ---------------------------------------------------------------------------------
 
 
-def listener_text(listener: Listener, folder: Path) -> str:
-    """`folder` is where the server sees its configuration file."""
-    certificate = (
-        f"cert_file: {_quoted(str(folder / listener.certificate))}, key_file: {_quoted(str(folder / listener.key))}"
-    )
+def ends_text(link: Link, domain: str, folder: Path) -> str:
+    """Both ends of links, for the server with this domain; `folder` is where it sees its configuration file. One
+    block: of two the server would heed the later one only."""
+    if link.listener is None and link.remote is None:
+        return ""
+    ends = "" if link.listener is None else _listener_text(link.listener, folder)
+    ends += "" if link.remote is None else _remote_text(link.remote, domain, folder)
     text = f"""
-leafnodes {{
-  listen: {_quoted(listener.listen)}
-  tls {{ {certificate}, ca_file: {_quoted(str(folder / listener.authority))} }}
-  compression: s2_auto
-  no_advertise: true # members go by the addresses of their invites: they may lead through proxies
-  isolate_leafnode_interest: true # a member is not told what another listens to
+leafnodes {{{ends}
 }}
 """
-    if listener.websocket is not None:
+    if link.listener is not None and link.listener.websocket is not None:
         text += f"""
 websocket {{
-  listen: {_quoted(listener.websocket)}
-  tls {{ {certificate} }}
+  listen: {_quoted(link.listener.websocket)}
+  tls {{ {_certificate_text(link.listener, folder)} }}
   compression: true
 }}
 """
     return text
 
 
-def remote_text(remote: Remote, domain: str, folder: Path) -> str:
+def _certificate_text(listener: Listener, folder: Path) -> str:
+    return f"cert_file: {_quoted(str(folder / listener.certificate))}, key_file: {_quoted(str(folder / listener.key))}"
+
+
+def _listener_text(listener: Listener, folder: Path) -> str:
+    authority = _quoted(str(folder / listener.authority))
+    return f"""
+  listen: {_quoted(listener.listen)}
+  tls {{ {_certificate_text(listener, folder)}, ca_file: {authority} }}
+  compression: s2_auto
+  no_advertise: true # members go by the addresses of their invites: they may lead through proxies
+  isolate_leafnode_interest: true # a member is not told what another listens to"""
+
+
+def _remote_text(remote: Remote, domain: str, folder: Path) -> str:
     authority = "" if remote.authority is None else f"ca_file: {_quoted(str(folder / remote.authority))}"
     tls = "" if not _is_encrypted(remote.urls) else f"tls {{ {authority} }}"
     return f"""
-leafnodes {{
   reconnect: 1s
   remotes: [
     {{
@@ -195,9 +214,7 @@ leafnodes {{
       deny_imports: {subjects_text(denied_from_hub(domain))}
       deny_exports: {subjects_text(denied_to_hub())}
     }}
-  ]
-}}
-"""
+  ]"""
 
 
 def leaf_user_text(leaf: Leaf, hub: str) -> str:

@@ -40,25 +40,19 @@ async def renew(settings: Settings, before: Link) -> Link:
     """
     now = link_of(settings.home)
     await provision_readers(settings, now)
-    config.write_configuration(settings, config.written_place(settings.home))
-    login = config.credentials(settings.home)["system"]
-    connection = await nats.connect(
-        settings.nats_url or "",
-        user="system",
-        password=login,
-        max_reconnect_attempts=2,
-        connect_timeout=5,
-        error_cb=_quiet,
-    )
+    places = config.written_places(settings.home)
+    config.write_configuration(settings, *places)
+    connection = await _system(settings)
     try:
-        server = (await _asked(connection, "$SYS.REQ.SERVER.PING"))["server"]["id"]
-        answer = await _asked(connection, f"$SYS.REQ.SERVER.{server}.RELOAD")
-        if answer.get("error"):
-            raise NotReloaded(str(answer["error"].get("description")))
-        if set(before.leaves) - set(now.leaves):
-            leafs = (await _asked(connection, f"$SYS.REQ.SERVER.{server}.LEAFZ"))["data"].get("leafs") or []
-            for leaf in leafs:
-                await _asked(connection, f"$SYS.REQ.SERVER.{server}.KICK", {"cid": leaf["id"]})
+        for told in await _asked_all(connection, "$SYS.REQ.SERVER.PING", len(places)):
+            server = told["server"]["id"]
+            answer = await _asked(connection, f"$SYS.REQ.SERVER.{server}.RELOAD")
+            if answer.get("error"):
+                raise NotReloaded(str(answer["error"].get("description")))
+            if set(before.leaves) - set(now.leaves):
+                leafs = (await _asked(connection, f"$SYS.REQ.SERVER.{server}.LEAFZ"))["data"].get("leafs") or []
+                for leaf in leafs:
+                    await _asked(connection, f"$SYS.REQ.SERVER.{server}.KICK", {"cid": leaf["id"]})
     finally:
         await connection.close()
     return now
@@ -66,15 +60,44 @@ async def renew(settings: Settings, before: Link) -> Link:
 
 async def linked(settings: Settings) -> list[dict[str, Any]]:
     """The links that stand now, as the server tells them. Raises nats.errors.Error, OSError."""
-    login = config.credentials(settings.home)["system"]
-    connection = await nats.connect(
-        settings.nats_url or "", user="system", password=login, max_reconnect_attempts=1, connect_timeout=5,
-        error_cb=_quiet,
-    )  # fmt: skip
+    connection = await _system(settings)
     try:
-        return list((await _asked(connection, "$SYS.REQ.SERVER.PING.LEAFZ"))["data"].get("leafs") or [])
+        told = await _asked_all(connection, "$SYS.REQ.SERVER.PING.LEAFZ", len(settings.nats_servers))
+        return [leaf for one in told for leaf in one["data"].get("leafs") or []]
     finally:
         await connection.close()
+
+
+async def _system(settings: Settings) -> Client:
+    login = config.credentials(settings.home)["system"]
+    return await nats.connect(
+        settings.nats_servers,
+        user="system",
+        password=login,
+        max_reconnect_attempts=2,
+        connect_timeout=5,
+        error_cb=_quiet,
+    )
+
+
+async def _asked_all(connection: Client, subject: str, servers: int) -> list[dict[str, Any]]:
+    """The answers of all servers of a cluster, or of those that are there. One that is down reads what concerns it
+    when it starts. Raises nats.errors.Error if none answers."""
+    if servers == 1:
+        return [await _asked(connection, subject)]
+    inbox = connection.new_inbox()
+    answers = await connection.subscribe(inbox)
+    await connection.publish(subject, b"", reply=inbox)
+    found: list[dict[str, Any]] = []
+    try:
+        while len(found) < servers:
+            found.append(json.loads((await answers.next_msg(timeout=2 if found else 5)).data))
+    except nats.errors.TimeoutError:
+        if not found:
+            raise
+    finally:
+        await answers.unsubscribe()
+    return found
 
 
 async def _asked(connection: Client, subject: str, body: object = None) -> dict[str, Any]:

@@ -6,6 +6,8 @@ operator's to decide, and a service that could create a stream could also replac
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -21,7 +23,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from deploy.nats.link import Link, link_of, readers_of
 from deploy.nats.streams import CONSUMERS, STREAMS
@@ -40,6 +42,7 @@ async def provision(settings: Settings, *, patience_seconds: float = 10) -> list
     connection = await connect(settings, PROVISIONER, patience_seconds=patience_seconds)
     try:
         js = connection.jetstream(timeout=patience_seconds)
+        await _has_leader(connection, patience_seconds)
         changes: list[str] = []
         for name, subject in STREAMS.items():
             changes += await _ensure_stream(js, stream_config(settings, name, subject))
@@ -48,6 +51,22 @@ async def provision(settings: Settings, *, patience_seconds: float = 10) -> list
         return changes + await _ensure_readers(js, settings, link_of(settings.home))
     finally:
         await connection.close()
+
+
+async def _has_leader(connection: Client, patience_seconds: float) -> None:
+    """Waits until a cluster that has just started has elected who decides; until then questions are answered by nobody.
+    A server alone answers at once."""
+    js = connection.jetstream(timeout=2)
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            await js.account_info()
+        except (ServiceUnavailableError, nats.errors.Error):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.25)
+        else:
+            return
 
 
 async def provision_readers(settings: Settings, link: Link, *, patience_seconds: float = 10) -> list[str]:
@@ -61,9 +80,10 @@ async def provision_readers(settings: Settings, link: Link, *, patience_seconds:
 
 async def _ensure_readers(js: JetStreamContext, settings: Settings, link: Link) -> list[str]:
     changes: list[str] = []
+    members = {leaf.domain for leaf in link.leaves}
     for reader, streams in readers_of(link).items():
         for stream in streams:
-            wanted = reader_config(consumer_of(reader, settings.nats_domain), stream, link)
+            wanted = reader_config(consumer_of(reader, settings.nats_domain), stream, is_member=reader in members)
             if wanted.filter_subjects is not None:
                 wanted.filter_subjects += await _circles_of(js, stream, str(wanted.durable_name))
             changes += await _ensure_consumer(js, stream, wanted)
@@ -91,7 +111,9 @@ async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list
             except NotFoundError:
                 found.append(f"stream {name} is missing")
                 continue
-            wrong = _differences(stream_config(settings, name, subject), stream, ignore={"num_replicas"})
+            wanted = stream_config(settings, name, subject)
+            wanted.num_replicas = max(stream.num_replicas or 1, wanted.num_replicas or 1)
+            wrong = _differences(wanted, stream, ignore=set())
             found += [f"stream {name}: {', '.join(wrong)} not as provisioned"] if wrong else []
             for service in CONSUMERS:
                 try:
@@ -119,7 +141,7 @@ async def connect(settings: Settings, service: str, *, patience_seconds: float =
     user, password = settings.nats_login(service)
     step = 0.25
     return await nats.connect(
-        settings.nats_url or "",
+        settings.nats_servers,
         user=user,
         password=password,
         name=f"pilotmesh-{service}",
@@ -147,7 +169,7 @@ def stream_config(settings: Settings, name: str, subject: str) -> StreamConfig:
         max_bytes=settings.stream_max_bytes,
         duplicate_window=120.0,
         allow_direct=True,
-        num_replicas=1,
+        num_replicas=settings.stream_replicas,
     )
 
 
@@ -170,12 +192,12 @@ VERIFIED_FOR_MEMBERS = ("verified.*.*.*.*",)
 NOTHING = "none"
 
 
-def reader_config(consumer: str, stream: str, link: Link) -> ConsumerConfig:
+def reader_config(consumer: str, stream: str, *, is_member: bool) -> ConsumerConfig:
     """Another node's consumer. A member is handed no circle's facts through the hub but those of its own circles."""
     wanted = consumer_config(consumer)
-    if link.listener is not None and stream == "VERIFIED":
+    if is_member and stream == "VERIFIED":
         wanted.filter_subjects = list(VERIFIED_FOR_MEMBERS)
-    if link.listener is not None and stream == "CIRCLES":
+    if is_member and stream == "CIRCLES":
         wanted.filter_subjects = [f"circle.{NOTHING}.>"]
     return wanted
 
@@ -187,11 +209,11 @@ async def _ensure_stream(js: JetStreamContext, wanted: StreamConfig) -> list[str
     except NotFoundError:
         await js.add_stream(wanted)
         return [f"stream {wanted.name}: made"]
-    # Replicas are an operator's choice (a cluster raises them); everything else is ours.
-    differing = _differences(wanted, found, ignore={"num_replicas"})
+    # More replicas than the setting asks for are an operator's choice; everything else is ours.
+    wanted.num_replicas = max(found.num_replicas or 1, wanted.num_replicas or 1)
+    differing = _differences(wanted, found, ignore=set())
     if not differing:
         return []
-    wanted.num_replicas = found.num_replicas
     await js.update_stream(wanted)
     return [f"stream {wanted.name}: {', '.join(differing)} brought up to date"]
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.nats.authority import make_authority, make_server_certificate
 from deploy.nats.config import write_private
-from deploy.nats.link import LINK_FILE, Listener
+from deploy.nats.link import Listener, link_of, write_link
 from deploy.node.home import NodeError
+from deploy.node.rehoming import keep_seed
 from shared.bus.links import DOMAIN
+from shared.bus.peers import takes_links
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
 from shared.ledger.identity import Identity, ensure_identity
-from shared.ledger.keyring import Keyring, replace_secret, write_secret
+from shared.ledger.keyring import ANCHOR_PUBLIC, Keyring, replace_secret, write_secret
 from shared.settings import Settings
 
-TAKEN_OUT = f"{ANCHOR}.public"
-"""Beside the keys: the public half of the anchor's key that was taken out."""
-AUTHORITY, CERTIFICATE, KEY = "mesh-ca.pem", "hub.pem", "hub.key"
+AUTHORITY, CERTIFICATE, KEY = "hub-ca.pem", "hub.pem", "hub.key"
 HUB_DOMAIN = "hub"
 LEAF_PORT = 7422
 """NATS's own default for leaf nodes."""
@@ -42,13 +42,23 @@ class HubLink:
     """Whom members shall trust for the operator's certificate; None: whom their machines trust."""
 
 
-def make_hub(settings: Settings, link: HubLink) -> Identity:
-    """This node as a hub from its next start on. It may be repeated: keys and certificates that stand are kept, the
-    server's certificate is made anew. Raises NodeError for a member, and for what cannot be so."""
+def make_hub(settings: Settings, link: HubLink, *, standby: bool = False) -> Identity:
+    """This node as a hub from its next start on; a member as a `standby`, which takes links and stays a member.
+
+    It may be repeated: keys and certificates that stand are kept, the server's certificate is made anew. Raises
+    NodeError for the wrong kind of node, and for what cannot be so.
+    """
     home = settings.home.expanduser().absolute()
+    if standby and not (home / "mesh.json").exists():
+        raise NodeError("A standby hub is a member first: `pilotmesh node join FILE`, then this again.")
     identity = ensure_identity(home)
-    if identity.hub is not None:
-        raise NodeError(f"This node is a member of the mesh of {identity.hub.url}; a hub is a node of its own.")
+    if identity.hub is not None and not standby:
+        raise NodeError(
+            f"This node is a member of the mesh of {identity.hub.url}; a hub is a node of its own. `--standby` makes "
+            "it a second hub of that mesh."
+        )
+    if identity.hub is None and standby:
+        raise NodeError("This node has joined no hub, so it is nobody's standby. Without --standby it is a hub itself.")
     if (link.certificate is None) != (link.key is None):
         raise NodeError("A certificate needs its key, and a key its certificate: give both, or neither.")
     domain = identity.domain or (settings.nats_domain if settings.nats_domain != "node" else HUB_DOMAIN)
@@ -57,11 +67,28 @@ def make_hub(settings: Settings, link: HubLink) -> Identity:
     folder = home / "nats"
     told = _certificates(home, folder, identity.mesh, link)
     listener = Listener(link.listen, CERTIFICATE, KEY, AUTHORITY if told else CERTIFICATE, link.websocket)
-    write_private(folder / LINK_FILE, json.dumps({"listener": asdict(listener)}, indent=2) + "\n")
+    write_link(home, replace(link_of(home), listener=listener))
     hub = {"leaf": list(link.leaf or _addresses(link)), "authority": told}
     replace_secret(folder / "hub.json", json.dumps(hub, indent=2) + "\n")
     made = replace(identity, domain=domain)
     made.write(home)
+    return made
+
+
+def take_over(home: Path) -> Identity:
+    """A standby as the mesh's first hub from its next start on: its own link, to a hub that is gone, is given up.
+
+    `pilotmesh node rehome` is the way back. Raises NodeError.
+    """
+    identity = ensure_identity(home)
+    if not takes_links(home):
+        raise NodeError("This node takes no links. `pilotmesh hub init` makes it a hub, or, with --standby, a second.")
+    if identity.hub is None:
+        raise NodeError("This node is the first hub already: it has joined no other.")
+    keep_seed(home)
+    made = replace(identity, hub=None)
+    made.write(home)  # first: a hub with a link that leads nowhere harms nobody
+    write_link(home, replace(link_of(home), remote=None))
     return made
 
 
@@ -128,7 +155,7 @@ def take_anchor_out(home: Path, file: Path) -> None:
     except OSError as error:
         raise NodeError(f"{file} cannot be written: {error.strerror or error}") from error
     replace_secret(
-        home / "keys" / TAKEN_OUT, SigningKey.from_bytes(bytes.fromhex(key.read_text().strip())).public.hex()
+        home / "keys" / ANCHOR_PUBLIC, SigningKey.from_bytes(bytes.fromhex(key.read_text().strip())).public.hex()
     )
     key.unlink()
 
@@ -141,7 +168,7 @@ def put_anchor_back(home: Path, file: Path) -> None:
         public = SigningKey.from_bytes(bytes.fromhex(secret)).public
     except (OSError, ValueError) as error:
         raise NodeError(f"{file} holds no key: {error}") from error
-    taken_out = home / "keys" / TAKEN_OUT
+    taken_out = home / "keys" / ANCHOR_PUBLIC
     expected = bytes.fromhex(taken_out.read_text()) if taken_out.exists() else identity.anchor
     if public != expected:  # the one by which the mesh is known, or one that has followed it
         raise NodeError(f"{file} holds another key than this mesh's anchor.")

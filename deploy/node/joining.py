@@ -10,13 +10,13 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from deploy.nats.config import write_private
-from deploy.nats.link import LINK_FILE
+from deploy.nats.link import LINK_FILE, Remote, link_of, write_link
 from deploy.node.home import NodeError
 from services.mesh.membership import JoinRequest, is_member
 from shared.access.actors import NODE, new_token
@@ -195,13 +195,8 @@ def _configure(home: Path, invite: Invite, domain: str, seed: str) -> dict[str, 
     """Link, tokens, identity: the identity last, because with it the node is a member. Answers the new tokens."""
     if invite.authority is not None:
         write_private(home / "nats" / AUTHORITY, invite.authority)
-    remote = {
-        "domain": invite.hub.domain,
-        "urls": list(invite.hub.leaf),
-        "seed": seed,
-        "authority": None if invite.authority is None else AUTHORITY,
-    }
-    write_private(home / "nats" / LINK_FILE, json.dumps({"remote": remote}, indent=2) + "\n")
+    remote = Remote(invite.hub.domain, invite.hub.leaf, seed, None if invite.authority is None else AUTHORITY)
+    write_link(home, replace(link_of(home), remote=remote))
     tokens = _tokens(home, invite.agency)
     Identity(invite.mesh, invite.anchor, invite.hub, domain).write(home)
     return tokens

@@ -159,9 +159,22 @@ class Answering:
             self._signed[head["ledger"]] = (tails[head["ledger"]], head)
         told = {ledger: _told(head) for ledger, head in self._heads.all().items()}
         told |= {ledger: head for ledger, (_, head) in self._signed.items() if ledger in tails}
-        names = sorted(ledger for ledger in told if ledger > after and self._may_know_of(asker, ledger))
+        further = {ledger: tail for ledger, tail in tails.items() if self._is_further(ledger, tail, told.get(ledger))}
+        names = sorted(one for one in {*told, *further} if one > after and self._may_know_of(asker, one))
         page = names[:HEADS_AT_ONCE]
-        return {"heads": [told[ledger] for ledger in page], "next": page[-1] if len(names) > len(page) else None}
+        return {
+            "heads": [told[ledger] for ledger in page if ledger in told],
+            "held": {ledger: list(further[ledger]) for ledger in page if ledger in further},
+            "next": page[-1] if len(names) > len(page) else None,
+        }
+
+    def _is_further(self, ledger: str, tail: tuple[int, int], told: Mapping[str, Any] | None) -> bool:
+        """Whether this node holds more of another's ledger than a signed head says: its owner, or the hub that carried
+        it, was lost before the head came."""
+        name = ledger_name(ledger)
+        if name.is_private or tail[1] == 0 or self._keyring.hosts(name.agency):
+            return False
+        return told is None or (told["epoch"], told["sequence"]) < tail
 
     def _may_know_of(self, asker: str, ledger: str) -> bool:
         """A private ledger's head tells only how long it is; that a circle exists is its members' business."""

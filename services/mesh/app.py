@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
 from shared.bus.broker import asyncapi_document, make_broker
 from shared.bus.news import subscribe_to_news
+from shared.bus.peers import takes_links
 from shared.http.app import service_app
 from shared.http.forgetting import router as forgetting_router
 from shared.http.rebuilding import router as rebuilding_router
@@ -20,13 +21,14 @@ from shared.service import Ground, Parts, Worker, assemble, open_ground, running
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
-from . import api, api_intake, api_keys, api_members
+from . import api, api_hubs, api_intake, api_keys, api_members
 from .circulating import Circulation
 from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
 from .forgetting import Forgetting
 from .heads import HeadsKeeper
 from .hosting import Hosting
+from .hubs import Hubs
 from .joining import Joining
 from .keys import KeyCare
 from .members import LinkFile, RosterWriter
@@ -66,14 +68,14 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.actors = ground.actors
         app.state.readiness = parts.readiness
         app.state.witness = witness
-        writer = RosterWriter(parts.ledger, ground.keyring, ground.identity)
+        writer = RosterWriter(parts.ledger, ground.keyring, ground.identity, takes_links=takes_links(settings.home))
         app.state.roster_writer = writer
         app.state.hosting = Hosting(writer, ground.keyring, ground.actors, settings.home, ground.identity.domain)
         app.state.joining = Joining(writer, ground.database("node")["invites"], ground.identity, settings)
         app.state.keys = care_of_keys(app, ground, parts, writer)
         parts.workers += [
             Worker("keys", app.state.keys.step, KEYS_EVERY_SECONDS),
-            Worker("links", LinkFile(ground.roster, settings.home, settings.nats_domain).step, 0.5),
+            Worker("links", care_of_links(app, ground, settings), 0.5),
         ]
         async with running(parts):
             connection = await broker.connect()
@@ -122,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
         routers=[
             api.router,
             api_members.router,
+            api_hubs.router,
             api_keys.router,
             api_intake.router,
             forgetting_router,
@@ -149,6 +152,14 @@ def care_of_keys(app: FastAPI, ground: Ground, parts: Parts, writer: RosterWrite
         reviews=lambda: app.state.exchange is not None,
         nudge=parts.nudge,
     )
+
+
+def care_of_links(app: FastAPI, ground: Ground, settings: Settings) -> Callable[[], bool]:
+    """What a node that takes links keeps in step with the roster: who may link, and its own card."""
+    hubs = Hubs(settings, ground.store, ground.identity, ground.roster, ground.keyring)
+    links = LinkFile(ground.roster, settings.home, settings.nats_domain)
+    app.state.hubs = hubs
+    return lambda: hubs.step() or links.step()
 
 
 def heard(app: FastAPI, ledgers: Collection[str]) -> None:

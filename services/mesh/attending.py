@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 PAGES = 64
 """Answers taken from one peer for one ledger in a row; then others have their turn."""
 
+MOST_HINTS = 16
+"""Ledgers asked for in one round although no signed head says that there is more of them."""
+
 TakeFacts = Callable[[str, Sequence[Fact], Sequence[bytes]], Awaitable[Taken]]
 LearnOfForks = Callable[[str, Sequence[tuple[Fact, Fact]]], Awaitable[None]]
 
@@ -71,6 +74,7 @@ class Attending:
         self._learn = learn
         self._wanted: set[str] = set()
         self._stood: dict[str, tuple[int, int]] = {}
+        self._stood_at: dict[str, tuple[int, int]] = {}
         self._news = asyncio.Event()
 
     def want(self, ledgers: set[str]) -> None:
@@ -109,7 +113,7 @@ class Attending:
 
     async def _round(self) -> None:
         domain = self.attention.peer.domain
-        told = await self._asking.heads(domain)
+        told, held = await self._asking.heads_and_held(domain)
         self.attention.last_contact, self.attention.trouble = time.time(), None
         counter("pilotmesh.intake.asked").add(1, {"peer": domain, "outcome": "answered"})
         await self._learn(domain, await self._asking.forks(domain))
@@ -121,6 +125,8 @@ class Attending:
             self.attention.heads.update(signed)
             for ledger in await run_in_threadpool(self._behind, signed):
                 await self.fetch(ledger)
+        for ledger in await run_in_threadpool(self._held_elsewhere, held):
+            await self.fetch(ledger)
 
     def _signed(self, told: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """The heads that their ledgers' owners signed."""
@@ -151,6 +157,20 @@ class Attending:
                 self.attention.withheld.pop(ledger, None)
                 if self._tells_of_another(ledger, head):
                     behind.append(ledger)
+        return behind
+
+    def _held_elsewhere(self, held: Mapping[str, tuple[int, int]]) -> list[str]:
+        """Ledgers of which the peer says that it holds more than there is here, beyond any signed head. Its word is
+        worth one question a round, for so many ledgers; what it answers is checked like everything."""
+        behind: list[str] = []
+        for ledger, there in sorted(held.items()):
+            name = ledger_name(ledger)
+            if name.is_private or self._accepting.writes_here(name) or len(behind) == MOST_HINTS:
+                continue
+            here = self._accepting.store.head(ledger).position
+            if there > here and self._stood_at.get(ledger) == here:
+                behind.append(ledger)
+            self._stood_at[ledger] = here
         return behind
 
     def _tells_of_another(self, ledger: str, head: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from nats.errors import Error as NatsError
 from pymongo.database import Database
 from starlette.concurrency import run_in_threadpool
 
-from shared.bus.peers import connect_intake
+from shared.bus.peers import connect_intake, takes_links
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
 from shared.ledger.lease import Lease, replica_name
@@ -88,6 +88,7 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         settings.nats_domain,
         heads,
         heads_every=settings.heads_seconds,
+        takes_links=takes_links(settings.home),
     )
     forwarder = Relay(
         side.store,

@@ -18,9 +18,10 @@ from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import Asking
-from shared.bus.peers import Peer, peers_now
+from shared.bus.peers import Peer, peers_now, visitors_of
 from shared.bus.subjects import TRACEPARENT, place_in
 from shared.facts.fact import Fact, Unreadable, from_wire
+from shared.facts.names import ANCHOR
 from shared.facts.verify import NotAuthentic, Trouble
 from shared.ledger.identity import ROSTER_LEDGER
 from shared.ledger.keyring import Keyring
@@ -32,6 +33,7 @@ from .accepting import Accepting, Taken
 from .attending import Attending, Attention
 from .checking import check_envelope
 from .links import Outlet, Puller
+from .visiting import Visitors
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,12 @@ class Intake:
         heads: ForeignHeads,
         *,
         heads_every: float = 5.0,
+        takes_links: bool = False,
     ) -> None:
         self.accepting = accepting
+        self._visitors = (
+            Visitors(connection, own_domain) if takes_links and accepting.identity.hub is not None else None
+        )
         self._keyring = keyring
         self._lease = lease
         self._connection = connection
@@ -115,6 +121,8 @@ class Intake:
         peers = await run_in_threadpool(
             peers_now, accepting.identity, accepting.roster, self._keyring, self._own_domain
         )
+        if self._visitors is not None:
+            peers += await self._visitors.among(await run_in_threadpool(self._who_may_visit))
         paused = set(await run_in_threadpool(accepting.paused))
         wanted = [peer for peer in peers if peer.agencies is None or peer.agencies - paused]
         await self._stop([peer for peer in self._running if _name(peer) not in {_name(one) for one in wanted}])
@@ -208,7 +216,13 @@ class Intake:
             return None
         accepting = self.accepting
         now = peers_now(accepting.identity, accepting.roster, self._keyring, self._own_domain)
+        if self._visitors is not None:
+            now += self._who_may_visit()
         return next((one.agencies for one in now if one.domain == peer.domain), frozenset())
+
+    def _who_may_visit(self) -> list[Peer]:
+        accepting = self.accepting
+        return visitors_of(accepting.identity, accepting.roster.members(), self._keyring, self._own_domain)
 
     def _take_messages(
         self, peer: Peer, agencies: frozenset[str] | None, stream: str, messages: Sequence[Msg]
@@ -238,7 +252,8 @@ def _fact_in(message: Msg, stream: str, agencies: frozenset[str] | None, domain:
     check_envelope(fact, ledger, place)
     if not message.subject.startswith(ROOTS[stream]):
         raise NotAuthentic("envelope", f"{message.subject} does not belong into {stream}")
-    if agencies is not None and fact.header.agency not in agencies:
+    # The roster comes from wherever the anchor's key lies: on a standby hub, if the first is lost.
+    if agencies is not None and fact.header.agency not in (*agencies, ANCHOR):
         told = f"{fact.place}: came from {domain}, which does not host {fact.header.agency}"
         raise NotAuthentic("sender", told)
     return fact

@@ -24,10 +24,11 @@ ATTEMPTS = 20
 class RosterWriter:
     """Records changes of the roster, signed by the anchor."""
 
-    def __init__(self, ledger: Ledger, keyring: Keyring, identity: Identity) -> None:
+    def __init__(self, ledger: Ledger, keyring: Keyring, identity: Identity, *, takes_links: bool = True) -> None:
         self._ledger = ledger
         self._keyring = keyring
         self._identity = identity
+        self._takes_links = takes_links
         self.now = ledger.now
 
     def newest(self) -> Fact | None:
@@ -74,14 +75,14 @@ class RosterWriter:
         if self._keyring.hosts(ANCHOR):
             return
         hub = self._identity.hub
-        if hub is not None:
+        if hub is not None and not self._takes_links:
             raise Conflict(
                 f"This node is a member: who is in the mesh is the hub's to record ({hub.url}). Another agency joins "
                 "with an invite of its own: `pilotmesh node join FILE`."
             )
         raise Conflict(
             "The anchor's key is not on this node, so the roster cannot be changed now. Put it back for as long as "
-            "it takes: `pilotmesh hub anchor put-back FILE`."
+            "it takes: `pilotmesh hub anchor put-back FILE`. It must be on one node only."
         )
 
 

@@ -49,7 +49,7 @@ async def connect_provisioner(settings: Settings, *, patient: bool = False) -> C
     """As the one who may delete messages and change consumers. Raises nats.errors.Error, OSError."""
     user, password = settings.nats_login("provisioner")
     return await nats.connect(
-        settings.nats_url or "nats://127.0.0.1:4222",
+        settings.nats_servers,
         user=user,
         password=password,
         inbox_prefix=f"_INBOX.{user or 'provisioner'}",

@@ -20,6 +20,7 @@ from nats.js.api import Header
 
 from shared.bus.links import ask_subject, inbox_for
 from shared.facts.fact import Fact, Unreadable, from_wire, to_bytes, to_wire
+from shared.facts.names import ledger_name
 
 PATIENCE_SECONDS = 3.0
 MOST_FACTS = 256
@@ -95,15 +96,21 @@ class Asking:
 
     async def heads(self, domain: str) -> list[dict[str, Any]]:
         """The newest signed heads that the peer knows, its own and others'. Raises Unanswered."""
+        return (await self.heads_and_held(domain))[0]
+
+    async def heads_and_held(self, domain: str) -> tuple[list[dict[str, Any]], dict[str, tuple[int, int]]]:
+        """The same, and how far it holds ledgers beyond their signed heads: its word, good for asking and no more.
+        Raises Unanswered."""
         heads: list[dict[str, Any]] = []
+        held: dict[str, tuple[int, int]] = {}
         after = ""
         while True:
             told = await self.ask(domain, {"ask": "heads", "after": after})
-            page = [head for head in _listed(told.get("heads")) if isinstance(head, dict)]
-            heads += page
+            heads += [head for head in _listed(told.get("heads")) if isinstance(head, dict)]
+            held |= _places(told.get("held"))
             following = told.get("next")
             if not isinstance(following, str) or following <= after:
-                return heads
+                return heads, held
             after = following
 
     async def forks(self, domain: str) -> list[tuple[Fact, Fact]]:
@@ -125,6 +132,17 @@ def _facts(told: object, unreadable: list[bytes]) -> list[Fact]:
         except (Unreadable, ValueError):
             unreadable.append(repr(one).encode(errors="replace"))
     return facts
+
+
+def _places(told: object) -> dict[str, tuple[int, int]]:
+    found = {}
+    for ledger, place in told.items() if isinstance(told, dict) else ():
+        if isinstance(place, list) and len(place) == 2 and all(type(one) is int for one in place):
+            try:
+                found[str(ledger_name(ledger))] = (place[0], place[1])
+            except ValueError:
+                continue
+    return found
 
 
 def _listed(told: object) -> list[Any]:

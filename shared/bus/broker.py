@@ -33,7 +33,7 @@ def make_broker(settings: Settings, service: str) -> NatsBroker:
     user, password = settings.nats_login(service)
     security = None if user is None else SASLPlaintext(user, password or "", use_ssl=False)
     return NatsBroker(
-        settings.nats_url or "nats://127.0.0.1:4222",
+        settings.nats_servers,
         name=f"pilotmesh-{service}",
         security=security,
         inbox_prefix=inbox_of(settings, service),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import nats
 from nats.aio.client import Client
@@ -29,6 +30,24 @@ def peers_of(identity: Identity, members: Sequence[Member], keyring: Keyring, ow
     """The hub, for a member; every member's node, for the hub. A node whose agencies are all suspended is none."""
     if identity.hub is not None:
         return [Peer(identity.hub.domain, MEMBER_READS)]
+    return member_nodes(members, keyring, own_domain)
+
+
+def takes_links(home: Path) -> bool:
+    """Whether this node is a hub, or a standby: `hub init` has written how others link to it."""
+    return (home / "nats" / "hub.json").exists()
+
+
+def visitors_of(identity: Identity, members: Sequence[Member], keyring: Keyring, own_domain: str) -> list[Peer]:
+    """Nodes that may come to a standby hub, which is itself a member: everybody's but its own hub's. They are its peers
+    while they are linked."""
+    if identity.hub is None:
+        return []
+    return [peer for peer in member_nodes(members, keyring, own_domain) if peer.domain != identity.hub.domain]
+
+
+def member_nodes(members: Sequence[Member], keyring: Keyring, own_domain: str) -> list[Peer]:
+    """The nodes of active agencies that are hosted elsewhere."""
     by_domain: dict[str, set[str]] = {}
     for member in members:
         if member.domain not in (None, own_domain) and not keyring.hosts(member.agency):
@@ -47,7 +66,7 @@ async def connect_intake(settings: Settings, peer: str | None = None, *, patient
     questions and what concerns the node itself. Raises nats.errors.Error; `patient` ones reconnect for ever."""
     user, password = settings.nats_login(INTAKE)
     return await nats.connect(
-        settings.nats_url or "nats://127.0.0.1:4222",
+        settings.nats_servers,
         user=user,
         password=password,
         name="pilotmesh-intake",

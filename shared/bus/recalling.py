@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import Asking, Unanswered
-from shared.bus.peers import connect_intake, peers_now
+from shared.bus.peers import connect_intake, peers_now, takes_links, visitors_of
 from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
 from shared.facts.names import ledger_name
@@ -135,6 +135,8 @@ async def recalling(
         return
     try:
         peers = await run_in_threadpool(peers_now, identity, roster, keyring, settings.nats_domain)
+        if takes_links(settings.home):
+            peers += visitors_of(identity, roster.members(), keyring, settings.nats_domain)
         yield Recalling(Asking(connection, settings.nats_domain), [peer.domain for peer in peers])
     finally:
         with suppress(NatsError, OSError):

@@ -20,6 +20,10 @@ CURRENT, NEXT, OLD, REVOKED = ".key", ".next", ".old", ".revoked"
 begun under it may still need; a key that signs nothing any more."""
 
 
+ANCHOR_PUBLIC = f"{ANCHOR}.public"
+"""Beside the keys: the public half of the anchor's key, where the key itself is elsewhere."""
+
+
 class Keyring:
     """Hands out an agency's signing keys. The folder decides at every call: all processes of a node share it, and a
     key that one of them replaced or put away must not be used by another."""

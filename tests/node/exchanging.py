@@ -22,6 +22,7 @@ from services.mesh.circulating import Circulation
 from services.mesh.exchange import Exchange, NodeSide, exchanging
 from services.mesh.relay import Relay
 from services.mesh.status import Standing
+from shared.bus import nkey
 from shared.bus.subjects import headers_of, subject_of
 from shared.facts.fact import Fact, to_wire
 from shared.facts.keys import SigningKey
@@ -35,7 +36,7 @@ from shared.ledger.quarantine import Quarantine
 from shared.ledger.rows import Key, Row, digest_of_rows, fold_all
 from shared.ledger.witness import foreign_heads
 from tests.node.ledgers import LedgerNode, pilot
-from tests.node.linked_servers import Servers, linked_servers
+from tests.node.linked_servers import Servers, linked_servers, seed_of
 from tests.unit.facts.chains import Chain
 
 MESH = "0198c0de-0000-7000-8000-00000000f00d"
@@ -245,9 +246,16 @@ class Federation:
 
 
 @contextmanager
-def federation(folder: Path, mongodb_uri: str, *domains: str, heads_seconds: float = 0.4) -> Iterator[Federation]:
+def federation(
+    folder: Path,
+    mongodb_uri: str,
+    *domains: str,
+    heads_seconds: float = 0.4,
+    standby: str | None = None,
+    websocket: bool = False,
+) -> Iterator[Federation]:
     """A hub and these members, linked, with a roster that names them; nothing of ours runs yet."""
-    with linked_servers(folder, *domains) as servers:
+    with linked_servers(folder, *domains, standby=standby, websocket=websocket) as servers:
         anchor = SigningKey.make()
         sides: dict[str, Side] = {}
         for domain, given in servers.settings.items():
@@ -277,6 +285,7 @@ def federation(folder: Path, mongodb_uri: str, *domains: str, heads_seconds: flo
                 side.ledgers.keyring.key("unicc" if domain == "hub" else domain).public,
                 side.recovery.public,
                 domain=domain,
+                leaf=None if domain == "hub" else nkey.public_of(seed_of(side.ledgers.settings.home)),
             )
             for domain, side in sides.items()
         ]

@@ -21,8 +21,10 @@ from deploy.nats.link import link_of
 from deploy.nats.linking import renew
 from deploy.nats.provision import connect, provision
 from deploy.node.embedded import free_port
+from deploy.node.hub import HubLink, make_hub
 from shared.bus import nkey
 from shared.bus.links import inbox_for
+from shared.ledger.identity import HubAddress, Identity
 from shared.settings import Settings
 from tests import servers
 
@@ -72,8 +74,11 @@ def no_word_of_attempts() -> Iterator[None]:
 
 
 @contextmanager
-def linked_servers(folder: Path, *members: str, dishonest: str | None = None) -> Iterator[Servers]:
-    """A hub's server with a leaf listener, and members' servers whose users it does not know yet.
+def linked_servers(
+    folder: Path, *members: str, dishonest: str | None = None, standby: str | None = None, websocket: bool = False
+) -> Iterator[Servers]:
+    """A hub's server with a leaf listener, and members' servers whose users it does not know yet; the member that is
+    the `standby` has a listener too. With `websocket` members know no other way to the hub.
 
     The one that is `dishonest` holds itself to nothing on the link: what is refused, the other side refuses.
     """
@@ -90,12 +95,22 @@ def linked_servers(folder: Path, *members: str, dishonest: str | None = None) ->
             "key": "server.key",
             "authority": "ca.pem",
         }
+        address = f"tls://127.0.0.1:{port}"
+        if websocket:
+            other = free_port()
+            listener["websocket"], address = f"127.0.0.1:{other}", f"wss://127.0.0.1:{other}"
         write_private(homes[HUB] / "nats" / "link.json", json.dumps({"listener": listener}))
+        told = {"leaf": [f"tls://127.0.0.1:{port}"], "authority": authority.decode()}
+        write_private(homes[HUB] / "nats" / "hub.json", json.dumps(told))
         for member in members:
             write_private(homes[member] / "nats" / "ca.pem", authority.decode())
             seed, _ = nkey.make()
-            remote = {"domain": HUB, "urls": [f"tls://127.0.0.1:{port}"], "seed": seed, "authority": "ca.pem"}
+            remote = {"domain": HUB, "urls": [address], "seed": seed, "authority": "ca.pem"}
             write_private(homes[member] / "nats" / "link.json", json.dumps({"remote": remote}))
+        if standby is not None:
+            link = HubLink(("127.0.0.1",), listen=f"127.0.0.1:{free_port()}")
+            Identity("test", b"", HubAddress(HUB, "http://hub", ()), standby).write(homes[standby])
+            make_hub(Settings(home=homes[standby]), link, standby=True)
         running = {}
         for domain, home in homes.items():
             settings = Settings(home=home, mongodb_uri="mongodb://unused", nats_domain=domain)

@@ -14,8 +14,9 @@ from deploy.cli.connection import Connection
 from deploy.cli.speaking import Trouble
 from deploy.nats.authority import expires
 from deploy.nats.config import CONFIGURATION
-from deploy.nats.link import Listener, link_of
+from deploy.nats.link import Link, Remote, link_of
 from deploy.nats.linking import linked
+from deploy.nats.reaching import reach
 from shared.ledger.identity import Identity
 from shared.settings import Settings
 
@@ -67,17 +68,19 @@ def links_stand(settings: Settings) -> Iterator[Finding]:
         yield wrong("link", "the NATS server runs without it", "Start the node again: links are set up at its start.")
         return
     try:
-        there = {str(leaf["name"]) for leaf in asyncio.run(linked(settings))}
+        leafs = asyncio.run(linked(settings))
+        there = {str(leaf["name"]) for leaf in leafs if not leaf.get("is_spoke")}
     except (nats.errors.Error, OSError, KeyError) as error:
         yield wrong("link", f"the NATS server does not tell its links: {error!r}", "See logs/nats-server.log.")
         return
     if link.remote is not None:
-        if there:
+        if any(leaf.get("is_spoke") for leaf in leafs):
             yield well("link", f"to the hub ({link.remote.domain}) stands")
         else:
             yield wrong("link", f"to the hub ({link.remote.domain}) is down", _why_down(link.remote.urls))
+            yield from _ways(settings, link.remote)
     if link.listener is not None:
-        yield from _members(link.listener, {leaf.domain for leaf in link.leaves}, there)
+        yield from _members(link, {leaf.domain for leaf in link.leaves}, there)
 
 
 def _why_down(urls: tuple[str, ...]) -> str:
@@ -88,12 +91,25 @@ def _why_down(urls: tuple[str, ...]) -> str:
     )
 
 
-def _members(listener: Listener, may: set[str], there: set[str]) -> Iterator[Finding]:
+def _ways(settings: Settings, remote: Remote) -> Iterator[Finding]:
+    """Each address as far as it is reached: what lies between this machine and the hub's server."""
+    authority = None if remote.authority is None else settings.home / "nats" / remote.authority
+    for address in remote.urls:
+        reached = reach(address, authority)
+        if reached.trouble is not None:
+            yield wrong("way to the hub", f"{address}: {reached.trouble}", reached.remedy)
+        else:
+            remedy = "What is missing is the hub's consent: see above."
+            yield odd("way to the hub", f"{address} is reached, and its certificate is right", remedy)
+
+
+def _members(link: Link, may: set[str], there: set[str]) -> Iterator[Finding]:
+    assert link.listener is not None
     away = may - there
-    if away:
+    if away and link.remote is None:  # a standby's are linked elsewhere until they rehome
         remedy = "Their nodes may be off; they catch up by themselves. Else: `pilotmesh doctor` on their side."
         yield odd("link", f"not linked: {some(sorted(away))}", remedy)
-    yield well("link", f"takes links at {listener.listen}; {len(may & there)} of {len(may)} members are linked")
+    yield well("link", f"takes links at {link.listener.listen}; {len(may & there)} of {len(may)} members are linked")
 
 
 def peers_are_reached(node: Connection) -> Iterator[Finding]:
