@@ -63,6 +63,21 @@ class Conflict(Problem):
     status, slug, title = 409, "conflict", "The record's state does not allow that"
 
 
+class SeveralOwners(Problem):
+    """An id that several agencies use, asked for without an owner. Never settled by guessing."""
+
+    status, slug, title = 409, "several-owners", "Several agencies have a record with this id"
+
+    @classmethod
+    def of(cls, kind: str, record_id: str, agencies: Sequence[str]) -> SeveralOwners:
+        """`claimants` are the agencies of which the one that is meant can be named."""
+        named = sorted(agencies)
+        return cls(
+            f"{', '.join(named)} each have a {kind} {record_id}: say whose you mean, as ?agency={named[0]}.",
+            claimants=named,
+        )
+
+
 class Stale(Problem):
     status, slug, title = 412, "stale", "The record has changed since you read it"
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.matching import documents
-from services.matching.documents import SuspensionRow
 from services.matching.domain import Change, formation, late
 from services.matching.domain.change import MESH, PRIVATE
 from services.matching.domain.standing import ACCEPTING, Answer, standings_of
 from services.matching.folds import audience_of
 from shared.facts.fact import Rest
-from shared.ledger.documents import rows_of
+from shared.ledger.owners import ref_of
 from shared.ledger.rows import Row
 
 Step = tuple[Change, Row]
@@ -35,7 +34,9 @@ def taken_back(pilot: Row, chain: Sequence[Row]) -> Step | None:
         if not row.is_live or audience_of(row) != MESH:
             continue
         state, version = row.state, row.version + 1
-        testbed = documents.find("testbed", str(state.get("testbed"))) if state["status"] == "formed" else None
+        testbed = (
+            documents.owned("testbed", row.key[0], str(state.get("testbed"))) if state["status"] == "formed" else None
+        )
         audience = PRIVATE if testbed is None else str(state["circle"])
         if testbed is not None and testbed.is_live and audience_of(testbed) == MESH:
             told = Change(
@@ -90,9 +91,9 @@ def _adopted_suspensions(testbed: Row, audience: str) -> Change | None:
     members = set(testbed.state.get("agencies") or ())
     held = testbed.state.get("suspended") or []
     now, rests = [], []
-    for row in sorted(rows_of(SuspensionRow.objects(testbed=testbed.id)), key=lambda one: one.key):
+    for row in documents.suspensions_of([testbed]).get(ref_of(testbed), ()):
         state = row.state
-        if not row.is_live or state.get("agency") != row.key[0] or row.key[0] not in members:
+        if row.key[0] not in members:
             continue
         signed = documents.signed_track(row)
         if state.get("status") == "suspended":

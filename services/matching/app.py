@@ -28,7 +28,7 @@ NAME = documents.NAME
 DESCRIPTION = "Who should work together, why, why not, and what nobody can provide."
 GATHER_SECONDS = 0.05
 """Own facts are folded before they are acknowledged; others' can wait that long."""
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from services.matching.model import THOUSAND, Capability, Kind, Need, Pilot, Usage, World
+from services.matching.model import THOUSAND, Capability, Kind, Need, Offered, Pilot, Usage, World
 from services.matching.weights import PER_MILLE, Rules
 
 Confidence = Literal["confirmed", "likely", "to_be_asked"]
@@ -34,10 +34,10 @@ NEARNESS = (
 
 @dataclass(slots=True)
 class Index:
-    """Capabilities by code and by where they can be used. `put` replaces, `drop` of an unknown id does nothing."""
+    """Capabilities by code and by where they can be used. `put` replaces, `drop` of an unknown one does nothing."""
 
-    _by_id: dict[str, Capability] = field(default_factory=dict)
-    _by_code: dict[str, dict[str, dict[str, Capability]]] = field(default_factory=dict)
+    _by_key: dict[Offered, Capability] = field(default_factory=dict)
+    _by_code: dict[str, dict[str, dict[Offered, Capability]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, capabilities: Iterable[Capability]) -> Index:
@@ -47,44 +47,44 @@ class Index:
         return index
 
     def put(self, capability: Capability) -> None:
-        self.drop(capability.id)
-        self._by_id[capability.id] = capability
+        self.drop(capability.key)
+        self._by_key[capability.key] = capability
         places = self._by_code.setdefault(capability.code, {})
         for place in _keys(capability):
-            places.setdefault(place, {})[capability.id] = capability
+            places.setdefault(place, {})[capability.key] = capability
 
-    def drop(self, id: str) -> None:  # noqa: A002 - the record's word
-        known = self._by_id.pop(id, None)
+    def drop(self, key: Offered) -> None:
+        known = self._by_key.pop(key, None)
         if known is None:
             return
         places = self._by_code[known.code]
         for place in _keys(known):
-            del places[place][id]
+            del places[place][key]
             if not places[place]:
                 del places[place]
         if not places:
             del self._by_code[known.code]
 
-    def get(self, id: str) -> Capability | None:  # noqa: A002 - the record's word
-        return self._by_id.get(id)
+    def get(self, key: Offered) -> Capability | None:
+        return self._by_key.get(key)
 
     def of_code(self, code: str) -> list[Capability]:
         """All capabilities of a code, in the order of their ids."""
-        found = {id_: one for place in self._by_code.get(code, {}).values() for id_, one in place.items()}
-        return [found[id_] for id_ in sorted(found)]
+        found = {key: one for place in self._by_code.get(code, {}).values() for key, one in place.items()}
+        return [found[key] for key in sorted(found)]
 
     def near(self, code: str, countries: Iterable[str]) -> list[Capability]:
         """Those of a code that may be usable in one of the countries, in the order of their ids."""
         places = self._by_code.get(code, {})
-        found = {id_: one for place in (ANYWHERE, *countries) for id_, one in places.get(place, {}).items()}
-        return [found[id_] for id_ in sorted(found)]
+        found = {key: one for place in (ANYWHERE, *countries) for key, one in places.get(place, {}).items()}
+        return [found[key] for key in sorted(found)]
 
     def of_agency(self, agency: str) -> list[Capability]:
         """An agency's capabilities, in the order of their ids."""
-        return [self._by_id[id_] for id_ in sorted(self._by_id) if self._by_id[id_].agency == agency]
+        return [self._by_key[key] for key in sorted(self._by_key) if key[1] == agency]
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_key)
 
 
 def _keys(capability: Capability) -> Iterable[str]:
@@ -141,7 +141,7 @@ def examine(
     if capability.screening_until is not None and capability.screening_until < world.today:
         return Refusal(capability, "screening_expired")
     most = capability.requests_a_month
-    if most is not None and usage.requests.get(capability.id, 0) >= most:
+    if most is not None and usage.requests.get(capability.key, 0) >= most:
         return Refusal(capability, "requests_reached")
     free = free_units(need, capability, kind, usage)
     if free <= 0:
@@ -171,7 +171,7 @@ def free_units(need: Need, capability: Capability, kind: Kind, usage: Usage) -> 
     """
     if kind == "S" or capability.units is None:
         return capacity_asked(need, kind)
-    promised = usage.committed.get(capability.id, {})
+    promised = usage.committed.get(capability.key, {})
     if kind == "X":
         return capability.units - sum(promised.values())
     months = need.months or tuple(promised)

@@ -10,7 +10,9 @@ from mongoengine import ListField, StringField
 from services.matching import folds
 from services.matching.domain.standing import Answer
 from shared.facts.fact import Rest
+from shared.ledger import owners
 from shared.ledger.documents import Columns, Rows, StateRow, row_of_raw, rows_of
+from shared.ledger.owners import Ref, ref_of
 from shared.ledger.rows import Row, Track
 
 NAME = "matching"
@@ -69,6 +71,7 @@ class ResponseRow(StateRow):
     audience = StringField()
     readers = ListField(StringField())
     proposal = StringField()
+    lead = StringField()
     pilot = StringField()
     decision = StringField()
     order = StringField()
@@ -141,25 +144,29 @@ COLUMNS: dict[str, Columns] = {
     "rules": folds.nothing,
 }
 
-OWNERS = {"pilot": "lead_agency", "proposal": "lead", "testbed": "lead"}
-
 
 def matching_rows() -> Rows:
     return Rows(DOCUMENTS, COLUMNS)
 
 
-def find(kind: str, record_id: str) -> Row | None:
-    """The record with this id that its rightful owner wrote."""
-    for row in rows_of(DOCUMENTS[kind].objects(id_=record_id).limit(8)):
-        if kind not in OWNERS or row.state.get(OWNERS[kind], row.key[0]) == row.key[0]:
-            return row
-    return None
+def owned(kind: str, agency: str, record_id: str) -> Row | None:
+    """This agency's record with this id."""
+    return owners.owned(DOCUMENTS, kind, agency, record_id)
 
 
-def those(kind: str, ids: Iterable[str]) -> dict[str, Row]:
-    """The records with these ids that their rightful owners wrote."""
-    found = rows_of(DOCUMENTS[kind].objects(__raw__={"id": {"$in": sorted(set(ids))}}))
-    return {row.id: row for row in found if row.state.get(OWNERS.get(kind, ""), row.key[0]) == row.key[0]}
+def those_owned(kind: str, refs: Iterable[Ref]) -> dict[Ref, Row]:
+    """The records that these agencies have under these ids."""
+    return owners.those_owned(DOCUMENTS, kind, refs)
+
+
+def claims_to(kind: str, record_id: str) -> list[Row]:
+    """Every agency's record with this id."""
+    return owners.claims_to(DOCUMENTS, kind, record_id)
+
+
+def named_by(row: Row, kind: str) -> Ref:
+    """The proposal or testbed that a record of somebody else names: an id, and the lead it belongs to."""
+    return str(row.state.get("lead")), str(row.state.get(kind))
 
 
 def proposals_of(pilot: str, lead: str) -> list[Row]:
@@ -170,14 +177,26 @@ def proposals_of(pilot: str, lead: str) -> list[Row]:
 
 def answers_to(proposals: Iterable[Row]) -> list[Answer]:
     """The responses to these proposals, and to earlier ones from which they carry acceptances."""
-    wanted = set()
+    wanted: set[Ref] = set()
     for row in proposals:
-        wanted.add(row.id)
-        wanted.update(one["proposal"] for one in row.state.get("carried") or ())
+        wanted.add(ref_of(row))
+        wanted.update((row.key[0], one["proposal"]) for one in row.state.get("carried") or ())
     if not wanted:
         return []
-    found = rows_of(ResponseRow.objects(proposal__in=sorted(wanted)))
-    return [answer for row in found if (answer := answer_of(row)) is not None]
+    found = rows_of(ResponseRow.objects(proposal__in=sorted({proposal for _, proposal in wanted})))
+    said = (row for row in found if named_by(row, "proposal") in wanted)
+    return [answer for row in said if (answer := answer_of(row)) is not None]
+
+
+def suspensions_of(testbeds: Iterable[Row]) -> dict[Ref, list[Row]]:
+    """What members of these testbeds declared of their own parts, in the order of their names."""
+    wanted = {ref_of(row) for row in testbeds}
+    found: dict[Ref, list[Row]] = {}
+    rows = rows_of(SuspensionRow.objects(testbed__in=sorted({testbed for _, testbed in wanted}))) if wanted else []
+    for row in sorted(rows, key=lambda one: one.key):
+        if row.is_live and row.state.get("agency") == row.key[0] and named_by(row, "testbed") in wanted:
+            found.setdefault(named_by(row, "testbed"), []).append(row)
+    return found
 
 
 def answer_of(row: Row) -> Answer | None:

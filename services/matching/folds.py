@@ -54,6 +54,7 @@ def response_columns(row: Row) -> Columns:
         "audience": audience_of(row),
         "readers": _readers(row),
         "proposal": _word(state.get("proposal")),
+        "lead": _word(state.get("lead")),
         "pilot": _word(state.get("pilot")),
         "decision": _word(state.get("decision")),
         "order": _order(row, state.get("responded_at")),
@@ -110,8 +111,8 @@ def _circle_readers(row: Row) -> list[str]:
 
 
 def _order(row: Row, time: Any) -> str:
-    """Sorts by time, newest last, and tells records of one moment apart."""
-    return f"{time if isinstance(time, str) else rfc3339(row.shown.time)}|{row.id}"
+    """Sorts by time, newest last, and tells records of one moment apart, also those of one id."""
+    return f"{time if isinstance(time, str) else rfc3339(row.shown.time)}|{row.id}|{row.key[0]}"
 
 
 def _word(value: Any) -> str | None:

@@ -22,6 +22,7 @@ from services.matching.model import THOUSAND, Pilot
 from services.matching.records import pilot_of
 from services.matching.solving import Solving
 from shared.ledger.ledger import Ledger
+from shared.ledger.owners import Ref
 from shared.ledger.rows import Row
 from shared.ledger.work import Work
 
@@ -37,9 +38,9 @@ class Following:
         self._work = work
         self.solving = Solving(memory, ledger.now)
 
-    def follow(self, pilot_id: str, trace: str | None = None) -> bool:
-        """Does what follows for a pilot that this node matches. False if the pilot has not been seen here yet."""
-        row = documents.find("pilot", pilot_id)
+    def follow(self, agency: str, pilot_id: str, trace: str | None = None) -> bool:
+        """Does what follows for an agency's pilot, where this node matches it. False if it has not been seen here."""
+        row = documents.owned("pilot", agency, pilot_id)
         if row is None:
             return False
         if self._ledger.hosts(row.key[0]):
@@ -90,7 +91,8 @@ class Following:
         held = None if previous is None or previous.state["status"] == "closed" else previous.state
         if held is not None and (state["hash"], state["out"]) == (held["hash"], held["out"]):
             return False  # nothing better is to be had: who was asked stays asked
-        there = documents.find("proposal", state["id"])  # only a redacted one may be: it is then told anew
+        # Only a redacted one may be there: it is then told anew.
+        there = documents.owned("proposal", pilot.key[0], state["id"])
         version = 1 if there is None or there.is_live else there.version + 1
         change = Change("proposal", _verb(state), state["id"], version, pilot.key[0], state)
         return self._write(self._settle(change, pilot), previous or pilot, trace)
@@ -98,7 +100,7 @@ class Following:
     def _think_again(self, pilot: Row, current: Row, trace: str | None) -> bool:
         """A draft, or the finding that nobody can help, is revised in place: nobody has answered it."""
         held = current.state
-        previous = None if held.get("supersedes") is None else documents.find("proposal", held["supersedes"])
+        previous = None if held.get("supersedes") is None else documents.owned("proposal", *_before(current))
         state = self._new_state(pilot, previous, (), held)
         state |= {name: held[name] for name in ("id", "circle", "made_at", "round", "supersedes")}
         auto = state["status"] == "draft" and self._releases_itself(pilot)
@@ -151,7 +153,7 @@ class Following:
             state,
             now=now,
             days=self.rules_of(state).invitation_days,
-            free_slots=self._memory.free_slots(partners, str(state["pilot"])),
+            free_slots=self._memory.free_slots(partners, (str(state["lead"]), str(state["pilot"]))),
             offices=self._memory.offices_for(partners, state.get("countries") or ()),
         )
 
@@ -191,7 +193,7 @@ class Following:
         for deadline in deadlines:
             when = datetime.fromisoformat(deadline)
             if when > self._ledger.now():
-                self._work.touch([f"deadline|{current.state['pilot']}|{deadline}"], due=when)
+                self._work.touch([f"deadline|{current.key[0]}|{current.state['pilot']}|{deadline}"], due=when)
 
     # -- a testbed -------------------------------------------------------------------------------------------
 
@@ -199,16 +201,16 @@ class Following:
         self, pilot: Row, current: Row, standings: Sequence[Standing], answers: Sequence[Answer], trace: str | None
     ) -> bool:
         proposal = current.state
-        known = documents.find("testbed", formation.testbed_id(current.id))
-        if known is None:
+        own_id = formation.testbed_id(current.key[0], current.id)
+        if documents.owned("testbed", current.key[0], own_id) is None:
             change = formation.form(proposal, pilot.state, standings, answers, self._ledger.now())
             self._write(change, current, trace)
-        change = proposing.formed(proposal, current.version, formation.testbed_id(current.id))
+        change = proposing.formed(proposal, current.version, own_id)
         return self._write(aftermath.ended(change, current), current, trace)
 
     def _accompany(self, pilot: Row, current: Row, matchable: bool, trace: str | None) -> bool:
         """After the testbed formed: members may leave; where it dissolves, the pilot is matched again."""
-        testbed = documents.find("testbed", str(current.state.get("testbed")))
+        testbed = documents.owned("testbed", current.key[0], str(current.state.get("testbed")))
         if testbed is None or not testbed.is_live:
             return False
         now = self._ledger.now()
@@ -227,7 +229,7 @@ class Following:
         for state in memory.waiting_for(agency)[: max(0, free)]:
             if not self._ledger.hosts(str(state["lead"])):
                 continue
-            row = documents.find("proposal", str(state["id"]))
+            row = documents.owned("proposal", str(state["lead"]), str(state["id"]))
             if row is None or row.state.get("status") != "open":
                 continue
             new = proposing.invited_further(
@@ -253,6 +255,11 @@ class Following:
             rests_on=change.rests_on,
         )
         return recorded is not None
+
+
+def _before(proposal: Row) -> Ref:
+    """The proposal that this one superseded: its own lead's."""
+    return proposal.key[0], str(proposal.state["supersedes"])
 
 
 def _verb(state: Mapping[str, Any]) -> str:

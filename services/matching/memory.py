@@ -20,10 +20,11 @@ from services.matching.candidates import Index
 from services.matching.domain.agency_rules import AgencyRules, agency_rules_of
 from services.matching.domain.standing import UNANSWERED, YES, Answer, Standing, answer_to, standings_of
 from services.matching.folds import audience_of
-from services.matching.model import THOUSAND, Agency, Usage, World
+from services.matching.model import THOUSAND, Agency, Offered, Usage, World
 from services.matching.records import agency_of, capability_of
 from services.matching.reference import world_on
 from shared.ledger.documents import rows_of
+from shared.ledger.owners import Ref, ref_of
 from shared.ledger.rows import Key, Row
 from shared.settings import Settings
 
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 STALE_AFTER = 5.0
 """Seconds for which a process that does not follow goes on with what it read."""
+Committed = dict[Offered, dict[str, int]]
 HELD = frozenset({"capability", "agency", "office", "proposal", "response", "testbed", "rules"})
 NEAREST = ("country", "lab", "multi_country", "rco", "regional", "hq")
 
@@ -43,9 +45,10 @@ class Held:
     index: Index = field(default_factory=Index)
     agencies: dict[str, Agency] = field(default_factory=dict)
     offices: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
-    proposals: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
-    testbeds: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    proposals: dict[Ref, Mapping[str, Any]] = field(default_factory=dict)
+    answers: dict[tuple[Ref, str], Answer] = field(default_factory=dict)
+    """By the proposal, with its lead, and who answered it."""
+    testbeds: dict[Ref, Mapping[str, Any]] = field(default_factory=dict)
     rules: dict[str, AgencyRules] = field(default_factory=dict)
 
 
@@ -108,16 +111,14 @@ class Memory:
             log.warning("%s is left out of matching: %r", row.shown.place, error)
 
     def _take_capability(self, row: Row) -> None:
-        self._held.index.drop(row.id)
+        self._held.index.drop((row.id, row.key[0]))
         if row.is_live and audience_of(row) == "mesh" and row.state.get("agency") == row.key[0]:
-            capability = capability_of(row.state)
-            self._held.index.put(capability)
+            self._held.index.put(capability_of({**row.state, "id": row.id}))
 
     def _take_agency(self, row: Row) -> None:
         self._agencies_changed = True
         if row.is_live:
-            agency = agency_of(row.state)
-            self._held.agencies[row.id] = agency
+            self._held.agencies[row.id] = agency_of(row.state)
         else:
             self._held.agencies.pop(row.id, None)
 
@@ -129,16 +130,16 @@ class Memory:
 
     def _take_proposal(self, row: Row) -> None:
         state = row.state
-        self._held.proposals.pop(row.id, None)
+        self._held.proposals.pop(ref_of(row), None)
         if row.is_live and state.get("status") == "open" and state.get("lead") == row.key[0]:
             self._standings(state, self._now())  # what cannot be read is found here, not when others are matched
             self._count_requests({}, state)
             float(state["priority"]["score"])
-            self._held.proposals[row.id] = state
+            self._held.proposals[ref_of(row)] = state
 
     def _take_response(self, row: Row) -> None:
         answer = documents.answer_of(row)
-        key = (str(row.state.get("proposal")), row.key[0])
+        key = ((str(row.state.get("lead")), str(row.state.get("proposal"))), row.key[0])
         self._held.answers.pop(key, None)
         if answer is not None:
             self._promise({}, answer.state.get("reserves") or (), row.key[0])
@@ -146,11 +147,11 @@ class Memory:
 
     def _take_testbed(self, row: Row) -> None:
         state = row.state
-        self._held.testbeds.pop(row.id, None)
+        self._held.testbeds.pop(ref_of(row), None)
         if row.is_live and state.get("lead") == row.key[0] and state.get("status") != "dissolved":
             for member in state["members"]:
                 self._promise({}, member["brings"], member["agency"])
-            self._held.testbeds[row.id] = {**state, "pilots": list(state["pilots"])}
+            self._held.testbeds[ref_of(row)] = {**state, "pilots": list(state["pilots"])}
 
     def _take_rules(self, row: Row) -> None:
         if row.is_live and row.id == row.key[0]:
@@ -194,16 +195,16 @@ class Memory:
                 found[agency] = min(found.get(agency, rank), rank)
         return {agency: office for agency, (_, office) in found.items()}
 
-    def usage(self, without: str) -> Usage:
+    def usage(self, without: Ref) -> Usage:
         """What is promised and carried by everybody, the pilot `without` aside (it is being matched anew)."""
         now = self._now()
         month = now.strftime("%Y-%m")
-        committed: dict[str, dict[str, int]] = {}
+        committed: Committed = {}
         load: dict[str, int] = {}
-        requests: dict[str, int] = {}
+        requests: dict[Offered, int] = {}
         with self._lock:
             for state in self._held.proposals.values():
-                if state["pilot"] == without:
+                if (state["lead"], state["pilot"]) == without:
                     continue
                 for standing in self._standings(state, now):
                     if standing.status in (*UNANSWERED, *YES):
@@ -216,7 +217,7 @@ class Memory:
                 if str(state.get("released_at") or "")[:7] == month:
                     self._count_requests(requests, state)
             for state in self._held.testbeds.values():
-                if without in state["pilots"]:
+                if state["lead"] == without[0] and without[1] in state["pilots"]:
                     continue
                 for member in state["members"]:
                     if member.get("status") != "withdrawn":
@@ -224,19 +225,19 @@ class Memory:
                         self._promise(committed, member["brings"], member["agency"])
         return Usage(committed, load, requests)
 
-    def open_invitations(self, without: str = "") -> dict[str, int]:
+    def open_invitations(self, without: Ref | None = None) -> dict[str, int]:
         """Invitations per agency that are out and not answered; those of the pilot `without` aside."""
         now = self._now()
         counts: dict[str, int] = {}
         with self._lock:
             for state in self._held.proposals.values():
-                if state["pilot"] != without:
+                if (state["lead"], state["pilot"]) != without:
                     for standing in self._standings(state, now):
                         if standing.status in UNANSWERED:
                             counts[standing.agency] = counts.get(standing.agency, 0) + 1
         return counts
 
-    def free_slots(self, agencies: Iterable[str], without: str = "") -> dict[str, int]:
+    def free_slots(self, agencies: Iterable[str], without: Ref | None = None) -> dict[str, int]:
         counts = self.open_invitations(without)
         return {one: self.rules_of(one).open_invitations - counts.get(one, 0) for one in agencies}
 
@@ -248,40 +249,48 @@ class Memory:
                 for state in self._held.proposals.values()
                 if any(one["agency"] == agency and one["status"] == "waiting" for one in state["invitations"])
             ]
-        return sorted(waiting, key=lambda state: (-float(state["priority"]["score"]), str(state["id"])))
+        return sorted(
+            waiting, key=lambda state: (-float(state["priority"]["score"]), str(state["id"]), str(state["lead"]))
+        )
 
-    def proposals_using(self, capability: str, hosts: Callable[[str], bool]) -> set[str]:
-        """Pilots of open proposals of hosted agencies that count on this capability."""
+    def proposals_using(self, agency: str, capability: str, hosts: Callable[[str], bool]) -> set[Ref]:
+        """Pilots of open proposals of hosted agencies that count on this capability of an agency."""
         with self._lock:
             return {
-                str(state["pilot"])
+                (str(state["lead"]), str(state["pilot"]))
                 for state in self._held.proposals.values()
                 if hosts(str(state["lead"]))
-                and any(cover["capability"] == capability for member in state["team"] for cover in member["covers"])
+                and any(
+                    cover["capability"] == capability
+                    for member in state["team"]
+                    if member["agency"] == agency
+                    for cover in member["covers"]
+                )
             }
 
-    def pilots_with_open_proposal(self) -> set[str]:
+    def pilots_with_open_proposal(self) -> set[Ref]:
         with self._lock:
-            return {str(state["pilot"]) for state in self._held.proposals.values()}
+            return {(str(state["lead"]), str(state["pilot"])) for state in self._held.proposals.values()}
 
-    def capability_code(self, capability: str) -> str | None:
+    def capability_code(self, capability: Offered) -> str | None:
         known = self._held.index.get(capability)
         return None if known is None else known.code
 
     def _answers_to(self, state: Mapping[str, Any]) -> list[Answer]:
-        keys = [(str(state["id"]), str(one["agency"])) for one in state["team"]]
-        keys += [(str(one["proposal"]), str(one["agency"])) for one in state.get("carried") or ()]
+        lead = str(state["lead"])
+        keys = [((lead, str(state["id"])), str(one["agency"])) for one in state["team"]]
+        keys += [((lead, str(one["proposal"])), str(one["agency"])) for one in state.get("carried") or ()]
         return [answer for key in keys if (answer := self._held.answers.get(key)) is not None]
 
     def _standings(self, state: Mapping[str, Any], now: datetime) -> list[Standing]:
         return standings_of(state, self._answers_to(state), now)
 
-    def _promise(self, committed: dict[str, dict[str, int]], reserves: Iterable[Mapping[str, Any]], by: str) -> None:
+    def _promise(self, committed: Committed, reserves: Iterable[Mapping[str, Any]], by: str) -> None:
         for one in reserves:
-            capability = self._held.index.get(str(one["capability"]))
-            if capability is None or capability.agency != by:
+            capability = self._held.index.get((str(one["capability"]), by))
+            if capability is None:
                 continue
-            months = committed.setdefault(capability.id, {})
+            months = committed.setdefault(capability.key, {})
             units = round(one["units"] * THOUSAND)
             for month in (one.get("months") or ())[:1] if self._is_stock(capability.code) else one.get("months") or ():
                 months[month] = months.get(month, 0) + units
@@ -292,7 +301,8 @@ class Memory:
         return self.world(self._now().date()).code(code).kind == "X"
 
     @staticmethod
-    def _count_requests(requests: dict[str, int], state: Mapping[str, Any]) -> None:
+    def _count_requests(requests: dict[Offered, int], state: Mapping[str, Any]) -> None:
         partners = [member for member in state["team"] if member["role"] != "lead"]
-        for capability in {cover["capability"] for member in partners for cover in member["covers"]}:
+        asked = {(cover["capability"], member["agency"]) for member in partners for cover in member["covers"]}
+        for capability in asked:
             requests[capability] = requests.get(capability, 0) + 1

@@ -17,6 +17,9 @@ Delivery = Literal["remote", "on_site", "either"]
 
 THOUSAND = 1000
 
+Offered = tuple[str, str]
+"""(id, agency) of a capability, in this order because answers are told in the order of ids. An id alone names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -105,6 +108,10 @@ class Capability:
     through: str = ""
     screening_until: date | None = None
 
+    @property
+    def key(self) -> Offered:
+        return (self.id, self.agency)
+
 
 @dataclass(frozen=True, slots=True)
 class Agency:
@@ -124,9 +131,9 @@ class Usage:
     `load` counts an agency's memberships and open invitations, `requests` a capability's requests this month.
     """
 
-    committed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    committed: Mapping[Offered, Mapping[str, int]] = field(default_factory=dict)
     load: Mapping[str, int] = field(default_factory=dict)
-    requests: Mapping[str, int] = field(default_factory=dict)
+    requests: Mapping[Offered, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

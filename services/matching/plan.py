@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.matching.allocation import Pick
 from services.matching.candidates import Suit, capacity_asked
 from services.matching.instance import members_of
+from services.matching.model import Offered
 from services.matching.outcome import Cover
 from services.matching.problem import Problem
 from services.matching.solver import Solution, Solver, Unsolved
@@ -84,5 +85,5 @@ def _cover(problem: Problem, pick: Pick) -> tuple[str, Cover]:
     )
 
 
-def suit_of(problem: Problem, need: int, capability: str) -> Suit:
-    return next(suit for suit in problem.suits[need] if suit.capability.id == capability)
+def suit_of(problem: Problem, need: int, capability: Offered) -> Suit:
+    return next(suit for suit in problem.suits[need] if suit.capability.key == capability)

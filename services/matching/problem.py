@@ -9,7 +9,7 @@ from math import gcd
 
 from services.matching.candidates import Index, Refusal, Suit, capacity_asked, examine
 from services.matching.instance import Demand, Instance, Offer, Pool, in_preference, mask_of
-from services.matching.model import THOUSAND, Capability, Need, Pilot, Usage, World
+from services.matching.model import THOUSAND, Capability, Need, Offered, Pilot, Usage, World
 from services.matching.weights import PER_MILLE, POINT, Rules
 
 
@@ -42,8 +42,8 @@ class Problem:
         return tuple(sorted(offering.union(self.base) - set(self.barred)))
 
     @cached_property
-    def capabilities(self) -> tuple[str, ...]:
-        return tuple(sorted({suit.capability.id for suits in self.suits for suit in suits}))
+    def capabilities(self) -> tuple[Offered, ...]:
+        return tuple(sorted({suit.capability.key for suits in self.suits for suit in suits}))
 
     def need_weight(self, need: Need) -> int:
         return self.rules.essential_weight if need.essential else self.rules.optional_weight
@@ -77,7 +77,7 @@ class Problem:
         quantity = capacity_asked(need, self.world.code(need.code).kind)
         place = {capability: where for where, capability in enumerate(self.capabilities)}
         offers = [
-            Offer(number[suit.capability.agency], place[suit.capability.id], suit.fit, min(suit.free, quantity))
+            Offer(number[suit.capability.agency], place[suit.capability.key], suit.fit, min(suit.free, quantity))
             for suit in self.suits[at]
             if suit.capability.agency not in self.barred
         ]
@@ -91,10 +91,10 @@ class Problem:
 
     def _pools(self) -> tuple[Pool, ...]:
         """Months (kind C) or stocks (kind X) of capabilities on which two or more needs draw more than there is."""
-        users: dict[str, list[tuple[int, Suit]]] = {}
+        users: dict[Offered, list[tuple[int, Suit]]] = {}
         for at, suits in enumerate(self.suits):
             for suit in suits:
-                users.setdefault(suit.capability.id, []).append((at, suit))
+                users.setdefault(suit.capability.key, []).append((at, suit))
         pools: dict[frozenset[tuple[int, int]], int] = {}
         for place, capability in enumerate(self.capabilities):
             drawing = users[capability]
@@ -120,7 +120,7 @@ class Problem:
             return suit.free
         units = suit.capability.units
         assert units is not None  # unlimited capabilities have no pools
-        promised = self.usage.committed.get(suit.capability.id, {}).get(month, 0)
+        promised = self.usage.committed.get(suit.capability.key, {}).get(month, 0)
         return min(units - promised, suit.free) if not self.needs[at].months else units - promised
 
     def refusals(self, need: Need) -> list[Refusal]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.matching.memory import Memory
-from services.matching.model import THOUSAND
+from services.matching.model import THOUSAND, Offered
 from shared.problems import Conflict, Fault
 
 
@@ -17,21 +17,22 @@ def check_capacity(response: Mapping[str, Any], memory: Memory, now: datetime) -
     Shared capacity (kind S) is never scarce; kind C counts by month, kind X in all.
     """
     world = memory.world(now.date())
-    committed = memory.usage(str(response["pilot"])).committed
-    asked: dict[tuple[str, str], int] = {}
+    committed = memory.usage((str(response["lead"]), str(response["pilot"]))).committed
+    asked: dict[tuple[Offered, str], int] = {}
     faults = []
     for one in response.get("reserves") or ():
-        capability = memory.index.get(one["capability"])
+        capability = memory.index.get((str(one["capability"]), str(response["agency"])))
         if capability is None or capability.units is None:
             continue
         kind = world.code(capability.code).kind
         if kind not in ("C", "X"):
             continue
-        promised = committed.get(capability.id, {})
+        promised = committed.get(capability.key, {})
         months = one.get("months") or [""]
         for month in months if kind == "C" else ["all"]:
             taken = sum(promised.values()) if kind == "X" else promised.get(month, 0)
-            wanted = asked[capability.id, month] = asked.get((capability.id, month), 0) + round(one["units"] * THOUSAND)
+            wanted = asked.get((capability.key, month), 0) + round(one["units"] * THOUSAND)
+            asked[capability.key, month] = wanted
             left = capability.units - taken
             if wanted > left:
                 when = f" in {month}" if kind == "C" and month else ""

@@ -18,6 +18,7 @@ from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
 from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
+from shared.ledger.owners import Ref, ref_of
 from shared.ledger.rows import Key, Row
 from shared.ledger.work import Task, Work
 
@@ -26,13 +27,14 @@ log = logging.getLogger(__name__)
 TURN_SECONDS = 0.25
 """How long reactions go on while commands rush in, before they give way again."""
 GIVE_UP_AFTER = 12
-"""Attempts after which a pilot that this node never saw is left alone (its own node matches it)."""
+"""Attempts after which a pilot that this node never saw is left alone."""
 PRIVATE_WORDS: Mapping[str, Sequence[str]] = {"response": WORDS, "suspension": ("reason",)}
 
 
 class Reactions:
-    """Keys: `pilot|<id>`, `offer|<code>|<capability>`, `promise|<capability>`, `rules|<agency>`, `slots|<agency>`,
-    `share|<agency>|<kind>/<id>`, `narrowed|<agency>|<kind>/<id>`, and `deadline|<pilot>|<time>`, due at that time."""
+    """Keys: `pilot|<lead>|<id>`, `offer|<code>|<agency>|<capability>`, `promise|<agency>|<capability>`,
+    `rules|<agency>`, `slots|<agency>`, `share|<agency>|<kind>/<id>`, `narrowed|<agency>|<kind>/<id>`, and
+    `deadline|<lead>|<pilot>|<time>`, due at that time."""
 
     def __init__(self, work: Work, keyring: Keyring, memory: Memory) -> None:
         self._work = work
@@ -61,31 +63,34 @@ class Reactions:
             yield f"narrowed|{row.key[0]}|{row.key[2]}"
         match row.kind:
             case "pilot" if hosted:
-                yield f"pilot|{row.id}"
+                yield f"pilot|{row.key[0]}|{row.id}"
             case "proposal":
                 if hosted:
-                    yield f"pilot|{state.get('pilot')}"
+                    yield f"pilot|{row.key[0]}|{state.get('pilot')}"
                 else:  # promises to it may have been heard of before it was
-                    covers = (cover for member in _dicts(state.get("team")) for cover in _dicts(member.get("covers")))
-                    yield from (f"promise|{one.get('capability')}" for one in covers)
+                    yield from (
+                        f"promise|{member.get('agency')}|{one.get('capability')}"
+                        for member in _dicts(state.get("team"))
+                        for one in _dicts(member.get("covers"))
+                    )
                 yield from (f"slots|{one.get('agency')}" for one in _dicts(state.get("invitations")))
             case "response":
                 if self._is_ours(state.get("lead")):
-                    yield f"pilot|{state.get('pilot')}"
+                    yield f"pilot|{state['lead']}|{state.get('pilot')}"
                 yield f"slots|{row.key[0]}"
-                yield from (f"promise|{one.get('capability')}" for one in _dicts(state.get("reserves")))
+                yield from (f"promise|{row.key[0]}|{one.get('capability')}" for one in _dicts(state.get("reserves")))
             case "testbed" | "suspension":
                 if self._is_ours(state.get("lead")):
-                    yield from (f"pilot|{pilot}" for pilot in state.get("pilots") or ())
+                    yield from (f"pilot|{state['lead']}|{pilot}" for pilot in state.get("pilots") or ())
             case "capability":
-                before = self._memory.capability_code(row.id)
-                yield from (f"offer|{code}|{row.id}" for code in {before, state.get("code")} - {None})
+                before = self._memory.capability_code((row.id, row.key[0]))
+                yield from (f"offer|{code}|{row.key[0]}|{row.id}" for code in {before, state.get("code")} - {None})
             case "rules":
                 yield f"rules|{row.key[0]}"
 
     def _is_ours(self, lead: object) -> bool:
-        """Whether this node matches a pilot of this lead; whoever names none may mean one of ours."""
-        return not isinstance(lead, str) or (AGENCY.fullmatch(lead) is not None and self._keyring.hosts(lead))
+        """Whether this node matches the pilots of this lead."""
+        return isinstance(lead, str) and AGENCY.fullmatch(lead) is not None and self._keyring.hosts(lead)
 
     def step(self) -> bool:
         """Does what is due; True if there may be more."""
@@ -110,9 +115,11 @@ class Reactions:
         assert self.following is not None
         what, _, rest = task.key.partition("|")
         if what == "pilot":
-            return self.following.follow(rest, task.trace)
+            lead, pilot = rest.split("|", 1)
+            return self.following.follow(lead, pilot, task.trace)
         if what == "deadline":
-            return self.following.follow(rest.split("|", 1)[0], task.trace)
+            lead, pilot, _ = rest.split("|", 2)
+            return self.following.follow(lead, pilot, task.trace)
         if what == "slots":
             self.following.invite_further(rest, task.trace)
         elif what == "share":
@@ -120,33 +127,36 @@ class Reactions:
         elif what == "narrowed":
             self._narrow(rest, task.trace)
         elif what == "offer":
-            code, _, capability = rest.partition("|")
+            code, agency, capability = rest.split("|", 2)
             memory = self._memory.fresh()
             asking = self._open_pilots(code) - memory.pilots_with_open_proposal()  # a new offer leaves those alone
-            self._touch_pilots(asking | memory.proposals_using(capability, self._keyring.hosts), task)
+            self._touch_pilots(asking | memory.proposals_using(agency, capability, self._keyring.hosts), task)
         elif what == "promise":
-            self._touch_pilots(self._memory.fresh().proposals_using(rest, self._keyring.hosts), task)
+            agency, capability = rest.split("|", 1)
+            self._touch_pilots(self._memory.fresh().proposals_using(agency, capability, self._keyring.hosts), task)
         elif what == "rules":
             self._touch_pilots(self._pilots_under(rest), task)
         return True
 
-    def _touch_pilots(self, pilots: Iterable[str], task: Task) -> None:
-        self._work.touch({f"pilot|{pilot}" for pilot in pilots}, task.trace)
+    def _touch_pilots(self, pilots: Iterable[Ref], task: Task) -> None:
+        self._work.touch({f"pilot|{lead}|{pilot}" for lead, pilot in pilots}, task.trace)
 
-    def _open_pilots(self, code: str) -> set[str]:
+    def _open_pilots(self, code: str) -> set[Ref]:
         """Open pilots of hosted agencies that ask for this code, or for one akin to it."""
         assert self.ledger is not None
         world: World = self._memory.world(self.ledger.now().date())
         codes = [code, *world.code(code).siblings]
         rows = rows_of(PilotRow.objects(needs__in=codes, life="open"))
-        return {row.id for row in rows if self._keyring.hosts(row.key[0])}
+        return {ref_of(row) for row in rows if self._keyring.hosts(row.key[0])}
 
-    def _pilots_under(self, agency: str) -> set[str]:
-        """Pilots that an agency's rules decide about: those it leads, and those it recused itself from."""
-        recused = set(self._memory.fresh().rules_of(agency).recusals)
-        if not self._keyring.hosts(agency):
-            return recused
-        return recused | {row.id for row in rows_of(PilotRow.objects(lead=agency, life="open"))}
+    def _pilots_under(self, agency: str) -> set[Ref]:
+        """Hosted agencies' pilots that an agency's rules decide about: those it leads, and those it recused itself
+        from. A recusal names an id alone: it holds for every pilot with that id."""
+        recused = sorted(self._memory.fresh().rules_of(agency).recusals)
+        rows = rows_of(PilotRow.objects(id___in=recused)) if recused else []
+        if self._keyring.hosts(agency):
+            rows += rows_of(PilotRow.objects(lead=agency, life="open"))
+        return {ref_of(row) for row in rows if self._keyring.hosts(row.key[0])}
 
     def _narrow(self, rest: str, trace: str | None) -> None:
         assert self.ledger is not None

@@ -27,14 +27,15 @@ class Solving:
         memory = self._memory
         today = self._now().date()
         rules = solver_rules(pilot.id, memory.rules_of(pilot.lead), memory.all_rules(), without)
-        return Repair(pilot, memory.index, memory.world(today), rules, memory.usage(pilot.id), kept)
+        usage = memory.usage((pilot.lead, pilot.id))
+        return Repair(pilot, memory.index, memory.world(today), rules, usage, kept)
 
     def better_now(self, proposal: Mapping[str, Any]) -> State | None:
         """The team that would be proposed today, if it is better than that of an open proposal, which stays as it is.
 
         Better is: more essential needs covered, or as many and a higher objective (docs/matching.md, section 3).
         """
-        pilot = documents.find("pilot", str(proposal["pilot"]))
+        pilot = documents.owned("pilot", str(proposal["lead"]), str(proposal["pilot"]))
         if pilot is None or not pilot.is_live:
             return None
         found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
@@ -61,7 +62,7 @@ class Solving:
         """
         found = self.matching(pilot_of(pilot.state), [one["agency"] for one in proposal.get("out") or ()])
         free = {
-            (need.id, suit.capability.id): suit.free
+            (need.id, suit.capability.key): suit.free
             for need, each in zip(found.problem.needs, found.problem.suits, strict=True)
             for suit in each
         }
@@ -69,9 +70,9 @@ class Solving:
         recused = {agency for agency, _ in found.rules.recusals} - {proposal["lead"]}
 
         def holds(cover: Mapping[str, Any], agency: str) -> bool:
-            left = free.get((cover["need"], cover["capability"]))
+            left = free.get((cover["need"], (cover["capability"], agency)))
             if agency in accepted:
-                return left is not None or _is_only_taken(cover, found)
+                return left is not None or _is_only_taken(cover, agency, found)
             return left is not None and left >= round(cover["units"] * THOUSAND)
 
         return [
@@ -84,12 +85,12 @@ class Solving:
         return self._memory.world(self._now().date()).agency(agency).is_un_entity
 
 
-def _is_only_taken(cover: Mapping[str, Any], found: Repair) -> bool:
+def _is_only_taken(cover: Mapping[str, Any], agency: str, found: Repair) -> bool:
     """Whether a capability is refused for nothing but having been promised to others."""
     need = next((one for one in found.problem.needs if one.id == cover["need"]), None)
     if need is None:
         return False
     return any(
-        refusal.capability.id == cover["capability"] and refusal.code in ("no_capacity", "requests_reached")
+        refusal.capability.key == (cover["capability"], agency) and refusal.code in ("no_capacity", "requests_reached")
         for refusal in found.problem.refusals(need)
     )

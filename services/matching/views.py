@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.matching import documents
-from services.matching.documents import SHARED, AnswerRow, QuestionRow, SuspensionRow
+from services.matching.documents import SHARED, AnswerRow, QuestionRow
 from services.matching.domain import formation, late
 from services.matching.domain.responding import WORDS
 from services.matching.domain.standing import UNANSWERED, Answer, Standing, answer_to, leads_word, standings_of
@@ -16,6 +16,7 @@ from services.matching.writing import may_read
 from shared.access.actors import Actor
 from shared.facts.fact import Fact, rfc3339
 from shared.ledger.documents import rows_of
+from shared.ledger.owners import Ref, ref_of
 from shared.ledger.rows import Row
 from shared.problems import Fault
 
@@ -50,15 +51,15 @@ def told_fact(fact: Fact, notices: Sequence[Mapping[str, Any]] = ()) -> Told:
 
 def told_proposals(rows: Sequence[Row], caller: Actor, now: datetime) -> list[Told]:
     """Proposals with the answers to them. Words and questions only for agencies of the team."""
-    by_proposal: dict[str, list[Answer]] = {}
+    by_proposal: dict[Ref, list[Answer]] = {}
     for answer in documents.answers_to(rows):
-        by_proposal.setdefault(answer.proposal, []).append(answer)
+        by_proposal.setdefault((str(answer.state.get("lead")), answer.proposal), []).append(answer)
     questions = _questions(rows, caller)
     told = []
     for row in rows:
         wanted = [row.id, *(one["proposal"] for one in row.state.get("carried") or ())]
-        answers = [answer for proposal in wanted for answer in by_proposal.get(proposal, ())]
-        told.append(_proposal(row, answers, questions.get(row.id, []), now))
+        answers = [answer for proposal in wanted for answer in by_proposal.get((row.key[0], proposal), ())]
+        told.append(_proposal(row, answers, questions.get(ref_of(row), []), now))
     return told
 
 
@@ -103,33 +104,36 @@ def _awaited(state: Mapping[str, Any], standings: Collection[Standing], answers:
     return [str(state["lead"]), *asked] if lead is None or closes else asked
 
 
-def _questions(rows: Sequence[Row], caller: Actor) -> dict[str, list[Told]]:
-    ids = [row.id for row in rows if caller.agency in (row.state.get("agencies") or ())]
-    if not ids:
+def _questions(rows: Sequence[Row], caller: Actor) -> dict[Ref, list[Told]]:
+    """Questions about these proposals of their leads, each with what that lead answered to that agency."""
+    wanted = {ref_of(row) for row in rows if caller.agency in (row.state.get("agencies") or ())}
+    if not wanted:
         return {}
+    ids = sorted({proposal for _, proposal in wanted})
     answers = {
-        row.state.get("question"): row.state
+        (row.key[0], row.state.get("asked_by"), row.state.get("question")): row.state
         for row in rows_of(AnswerRow.objects(proposal__in=ids))
         if row.is_live and may_read(caller, row)
     }
-    found: dict[str, list[Told]] = {}
-    for row in sorted(rows_of(QuestionRow.objects(proposal__in=ids)), key=lambda row: row.id):
-        if row.is_live and may_read(caller, row):
+    found: dict[Ref, list[Told]] = {}
+    for row in sorted(rows_of(QuestionRow.objects(proposal__in=ids)), key=lambda row: (row.id, row.key)):
+        about = documents.named_by(row, "proposal")
+        if row.is_live and about in wanted and may_read(caller, row):
             told = {name: row.state.get(name) for name in ("id", "agency", "question", "asked_at")}
-            answer = answers.get(row.id)
+            answer = answers.get((about[0], row.key[0], row.id))
             if answer is not None:
                 told |= {"answer": answer.get("answer"), "answered_at": answer.get("answered_at")}
-            found.setdefault(str(row.state.get("proposal")), []).append(told)
+            found.setdefault(about, []).append(told)
     return found
 
 
 def told_responses(rows: Sequence[Row], caller: Actor) -> list[Told]:
     """Responses, and what became of those that came too late: the proposal's owner says so in its own ledger."""
-    proposals = documents.those("proposal", {str(row.state.get("proposal")) for row in rows})
+    proposals = documents.those_owned("proposal", {documents.named_by(row, "proposal") for row in rows})
     told = []
     for row in rows:
         one = told_response(row, caller)
-        proposal = proposals.get(str(row.state.get("proposal")))
+        proposal = proposals.get(documents.named_by(row, "proposal"))
         if proposal is not None and may_read(caller, proposal):
             for aside in proposal.state.get("set_aside") or ():
                 if (aside["response"], aside["answered_at"]) == (row.id, row.state.get("responded_at")):
@@ -151,14 +155,10 @@ def told_response(row: Row, caller: Actor) -> Told:
 
 def told_testbeds(rows: Sequence[Row], caller: Actor) -> list[Told]:
     """Testbeds with the suspensions that members declared in their own ledgers."""
-    by_testbed: dict[str, list[Row]] = {}
-    if rows:
-        for row in rows_of(SuspensionRow.objects(testbed__in=[one.id for one in rows])):
-            if row.is_live and row.state.get("agency") == row.key[0] and row.state.get("status") == "suspended":
-                by_testbed.setdefault(str(row.state.get("testbed")), []).append(row)
+    declared = documents.suspensions_of(rows)
     told = []
     for row in rows:
-        suspended = {one.key[0]: one for one in by_testbed.get(row.id, ())}
+        suspended = {one.key[0]: one for one in declared.get(ref_of(row), ()) if one.state.get("status") == "suspended"}
         one = told_row(row)
         one["members"] = [
             {**member, "suspended": _suspension(suspended[member["agency"]], caller)}

@@ -15,6 +15,7 @@ from shared.access.actors import Actor, require
 from shared.facts.fact import Fact
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.ledger import Gone, Ledger
+from shared.ledger.owners import the_one
 from shared.ledger.rows import Row
 from shared.ledger.store import Command
 from shared.problems import Misdirected, NotFound, Stale
@@ -79,10 +80,12 @@ def _draft(change: Change, author: Author, command: Command | None) -> Draft:
     )
 
 
-def readable(caller: Actor, kind: str, record_id: str) -> Row:
-    """The record, if this caller may see it. What may not be seen is not said to exist."""
-    row = documents.find(kind, record_id)
-    if row is None or not may_read(caller, row):
+def readable(request: Request, caller: Actor, kind: str, record_id: str, agency: str | None = None) -> Row:
+    """The record of `agency`, or whose is meant (`the_one`), if this caller may see it. What may not be seen is not
+    said to exist. Raises SeveralOwners where the caller must say whose."""
+    seen = [row for row in documents.claims_to(kind, record_id) if may_read(caller, row)]
+    row = the_one(seen, own=caller.agency, hosts=ledger_of(request).hosts, agency=agency)
+    if row is None:
         raise NotFound(f"No {kind} {record_id} that you may see.")
     if not row.is_live:
         raise Gone(f"What {row.key[0]} said in this {kind} was withdrawn, or cannot be read here.")

@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(rows.ensure_indexes)
         work = Work(ground.database(NAME)["work"])
         reactions = Reactions(work, ground.keyring)
-        gates = Gates(documents.find)
+        gates = Gates(documents.owned)
 
         def touched(changed: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
             gates.notice(changed)

@@ -10,6 +10,7 @@ from mongoengine import BooleanField, DictField, ListField, StringField
 from services.registry import folds
 from shared.facts.names import MESH_AUDIENCE
 from shared.http.recording import audience_of
+from shared.ledger import owners
 from shared.ledger.documents import Columns, Rows, StateRow, rows_of
 from shared.ledger.rows import Row
 
@@ -122,10 +123,19 @@ def registry_rows() -> Rows:
     return Rows(DOCUMENTS, COLUMNS)
 
 
-def find(kind: str, record_id: str) -> Row | None:
-    """The record with this id, whoever owns it."""
-    rows = rows_of(DOCUMENTS[kind].objects(id_=record_id).limit(2))
-    return rows[0] if rows else None
+def owned(kind: str, agency: str, record_id: str) -> Row | None:
+    """This agency's record with this id."""
+    return owners.owned(DOCUMENTS, kind, agency, record_id)
+
+
+def claims_to(kind: str, record_id: str) -> list[Row]:
+    """Every agency's record with this id."""
+    return owners.claims_to(DOCUMENTS, kind, record_id)
+
+
+def screenings_of(agency: str, pilot: str) -> list[Row]:
+    """What an agency answered about its own pilot."""
+    return rows_of(ScreeningRow.objects(pilot=pilot, agency=agency))
 
 
 def page(
@@ -133,12 +143,15 @@ def page(
 ) -> tuple[list[Row], str | None]:
     """Live records that `reader`'s agency may see, newest first, at most `limit`; and the cursor if there may be more.
 
-    `query` is a MongoDB filter over the kind's columns.
+    `query` is a MongoDB filter over the kind's columns. Records of one id, each of another agency, stand on one page.
     """
     visible: dict[str, Any] = {"live": True, "$or": [{"audience": MESH_AUDIENCE}, {"agency": reader}]}
     clauses = [visible, query]
     if after is not None:
         clauses.append({"id": {"$lt": after}})
-    found = DOCUMENTS[kind].objects(__raw__={"$and": clauses}).order_by("-id_").limit(limit + 1)
-    rows = rows_of(found)
-    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+    rows = rows_of(DOCUMENTS[kind].objects(__raw__={"$and": clauses}).order_by("-id_").limit(limit + 1))
+    shown = rows[:limit]
+    if len(rows) > limit and rows[limit].id == shown[-1].id:
+        last = rows_of(DOCUMENTS[kind].objects(__raw__={"$and": [*clauses, {"id": shown[-1].id}]}))
+        shown += [row for row in last if row.key not in {one.key for one in shown}]
+    return shown, shown[-1].id if len(rows) > limit else None

@@ -11,7 +11,8 @@ DEFAULT = "ready"
 SECONDS = 2.0
 """How long this process may go on with a gate that another replica has seen changed."""
 
-Find = Callable[[str, str], Row | None]
+Find = Callable[[str, str, str], Row | None]
+"""This agency's record of a kind with an id."""
 
 
 class Gates:
@@ -30,7 +31,7 @@ class Gates:
         if known is not None and now - known[0] < SECONDS:
             return known[1]
         noticed = self._noticed
-        row = self._find("agency", agency)
+        row = self._find("agency", agency, agency)
         gate = str(row.state.get("screening_before") or DEFAULT) if row is not None and row.is_live else DEFAULT
         if noticed == self._noticed:  # else what was read may have changed meanwhile
             self._known[agency] = (now, gate)

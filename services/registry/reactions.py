@@ -14,17 +14,18 @@ from shared.ledger.documents import rows_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
 from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
+from shared.ledger.owners import ref_of
 from shared.ledger.rows import Key, Row
 from shared.ledger.work import Task, Work
 
 log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER = 12
-"""Attempts after which a testbed of a pilot that this node never saw is left alone (its own node follows it)."""
+"""Attempts after which what names a pilot that its agency never registered is left alone."""
 
 
 class Reactions:
-    """Keys are `narrowed|<agency>|<kind>/<id>` and `pilot|<id>`."""
+    """Keys are `narrowed|<agency>|<kind>/<id>` and `pilot|<agency>|<id>`, of agencies that this node hosts."""
 
     def __init__(self, work: Work, keyring: Keyring) -> None:
         self._work = work
@@ -42,11 +43,13 @@ class Reactions:
         trace = facts[0].trace if facts else None
         keys: set[str] = set()
         for (agency, _, aggregate), row in rows.items():
+            if not self._keyring.hosts(agency):
+                continue  # only its own screenings and testbeds move an agency's pilot
             if row.kind == "screening":
-                keys.add(f"pilot|{row.state.get('pilot')}")
+                keys.add(f"pilot|{agency}|{row.state.get('pilot')}")
             elif row.kind == "testbed":
-                keys.update(f"pilot|{pilot}" for pilot in row.state.get("pilots", ()))
-            if row.kind != "testbed" and wider_ledger(row) is not None and self._keyring.hosts(agency):
+                keys.update(f"pilot|{agency}|{pilot}" for pilot in row.state.get("pilots", ()))
+            if row.kind != "testbed" and wider_ledger(row) is not None:
                 keys.add(f"narrowed|{agency}|{aggregate}")
         self._work.touch(keys, trace)
 
@@ -78,7 +81,7 @@ class Reactions:
     def _narrow_screenings(self, pilot: Row, task: Task) -> None:
         """What was answered about a pilot goes no further than the pilot itself."""
         audience = audience_of(pilot)
-        for row in rows_of(documents.ScreeningRow.objects(pilot=pilot.id, agency=pilot.key[0])):
+        for row in documents.screenings_of(*ref_of(pilot)):
             if row.is_live and audience_of(row) != audience:
                 self._ledger.react(
                     pilot.shown.hash,
@@ -93,17 +96,17 @@ class Reactions:
                 )
 
     def _follow(self, task: Task) -> bool:
-        pilot_id = task.key.split("|", 1)[1]
-        row = documents.find("pilot", pilot_id)
+        _, agency, pilot_id = task.key.split("|", 2)
+        row = documents.owned("pilot", agency, pilot_id)
         if row is None:
             return False
-        if not self._ledger.hosts(row.key[0]) or not row.is_live:
+        if not self._ledger.hosts(agency) or not row.is_live:
             return True
-        for screening in rows_of(documents.ScreeningRow.objects(pilot=pilot_id, agency=row.key[0])):
+        for screening in documents.screenings_of(agency, pilot_id):
             asked = QUESTIONNAIRES.get(str(screening.state.get("questionnaire")), CURRENT)
             row = self._apply(row, screening, lambda r, s=screening, q=asked: _screened(r, s, q), task)
-        for testbed in rows_of(documents.TestbedRow.objects(pilots=pilot_id).order_by("changed_at")):
-            if testbed.is_live and testbed.key[0] == row.key[0]:
+        for testbed in rows_of(documents.TestbedRow.objects(pilots=pilot_id, agency=agency).order_by("changed_at")):
+            if testbed.is_live:
                 row = self._apply(row, testbed, lambda r, t=testbed: _joined(r, t, self._ledger), task)
         return True
 
@@ -123,7 +126,7 @@ class Reactions:
             audience=change.audience,
             trace=task.trace,
         )
-        return documents.find("pilot", row.id) or row
+        return documents.owned("pilot", *ref_of(row)) or row
 
 
 def _screened(row: Row, screening: Row, asked: object) -> Change | None:

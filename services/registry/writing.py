@@ -17,9 +17,9 @@ from shared.http.recording import commit, create, ledger_of, told_fact, told_row
 from shared.ledger.rows import Row
 
 
-def readable(caller: Actor, kind: str, record_id: str) -> Row:
-    """The record, if this caller may see it; else NotFound."""
-    return recording.readable(documents.find, caller, kind, record_id)
+def readable(request: Request, caller: Actor, kind: str, record_id: str, agency: str | None = None) -> Row:
+    """The record (of `agency`, if it is named), if this caller may see it; else NotFound."""
+    return recording.readable(request, documents.claims_to, caller, kind, record_id, agency)
 
 
 def change_record(
@@ -33,7 +33,7 @@ def change_record(
     body: Posted | None = None,
     key: str | None = None,
 ) -> JSONResponse:
-    row = readable(caller, kind, record_id)
+    row = readable(request, caller, kind, record_id)
     return recording.change_record(request, caller, row, expected, decide, body=body, key=key)
 
 

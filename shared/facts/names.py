@@ -41,6 +41,9 @@ KINDS: dict[str, frozenset[str]] = {
 }
 """Kinds that each service writes; a fact of another kind in its ledger has no right to be there."""
 
+SERVICE_OF: dict[str, str] = {kind: service for service, kinds in KINDS.items() for kind in kinds}
+"""Which service writes a kind."""
+
 PRIVATE_KINDS = frozenset({"observations", "review", "upload", "snapshot"})
 """Kinds that never stand in a ledger of the whole mesh."""
 

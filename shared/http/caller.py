@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
@@ -34,3 +34,8 @@ class CallerBearer(HTTPBearer):
 
 
 Caller = Annotated[Actor, Depends(CallerBearer())]
+
+Owner = Annotated[
+    str | None,
+    Query(alias="agency", max_length=32, description="Whose record is meant; needed where several have this id."),
+]

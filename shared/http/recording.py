@@ -16,6 +16,7 @@ from shared.http.addresses import check_hosted
 from shared.http.posted import Posted, command_of, etag
 from shared.ledger.drafts import Author, Draft, Recorded
 from shared.ledger.ledger import Gone, Ledger
+from shared.ledger.owners import the_one
 from shared.ledger.rows import WITHDRAWN, Row
 from shared.ledger.store import Command
 from shared.problems import Misdirected, NotFound, Stale
@@ -50,8 +51,8 @@ class Decided(Protocol):
     def notices(self) -> Sequence[SaidAside]: ...
 
 
-Find = Callable[[str, str], Row | None]
-"""Finds the row of a record by kind and id, whoever owns it."""
+Claims = Callable[[str, str], Sequence[Row]]
+"""The rows of every agency's record of a kind with an id."""
 
 
 def ledger_of(request: Request) -> Ledger:
@@ -131,10 +132,14 @@ def may_see(caller: Actor, agency: str, audience: str) -> bool:
     return audience == MESH_AUDIENCE or (caller.agency == agency and audience == PRIVATE_AUDIENCE)
 
 
-def readable(find: Find, caller: Actor, kind: str, record_id: str) -> Row:
-    """The record, if this caller may see it. What may not be seen is not said to exist."""
-    row = find(kind, record_id)
-    if row is None or not may_see(caller, row.key[0], audience_of(row)):
+def readable(
+    request: Request, claims: Claims, caller: Actor, kind: str, record_id: str, agency: str | None = None
+) -> Row:
+    """The record of `agency`, or whose is meant (`the_one`), if this caller may see it. What may not be seen is not
+    said to exist. Raises SeveralOwners where the caller must say whose."""
+    seen = [row for row in claims(kind, record_id) if may_see(caller, row.key[0], audience_of(row))]
+    row = the_one(seen, own=caller.agency, hosts=ledger_of(request).hosts, agency=agency)
+    if row is None:
         raise NotFound(f"No {kind} {record_id} that you may see.")
     return row
 

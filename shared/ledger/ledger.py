@@ -146,7 +146,7 @@ class Ledger:
         rests_on: tuple[Any, ...] = (),
     ) -> Future[Recorded]:
         """Like `react`, without waiting: for many that may share one insert. Hand the answer to `outcome`."""
-        key = f"reaction|{self.service}|{kind}|{verb}|{aggregate_id}|{cause}"
+        key = f"reaction|{agency}|{self.service}|{kind}|{verb}|{aggregate_id}|{cause}"
         draft = Draft(
             agency=agency,
             service=self.service,

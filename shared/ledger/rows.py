@@ -92,11 +92,12 @@ class Row:
 
     @cached_property
     def state(self) -> dict[str, Any]:
-        """The shown state; empty if nothing is left of it."""
+        """The shown state; empty if nothing is left of it. An id in it is the record's own, whatever was written."""
         track = self.shown
         if track.state is None or track.unfolded:
             return {}
-        return read_state(track.state)
+        state = read_state(track.state)
+        return {**state, "id": self.id} if "id" in state else state
 
     @property
     def version(self) -> int:

@@ -133,7 +133,7 @@ class QuietMatching:
         """The agency's word on the newest proposal, as its approver would post it."""
         row = documents.proposals_of(pilot, lead)[0]
         answers = documents.answers_to([row])
-        own_id = responding.response_id(row.id, agency)
+        own_id = responding.response_id(lead, row.id, agency)
         newest = self.ledger.newest(agency, "response", own_id)
         self.write(
             responding.responded(

@@ -36,7 +36,7 @@ class OnItsWay:
     def __init__(self, matching: QuietMatching, agency: str, decision: str, pilot: str, **more: Any) -> None:
         row = documents.proposals_of(pilot, "wfp")[0]
         answers = documents.answers_to([row])
-        own_id = responding.response_id(row.id, agency)
+        own_id = responding.response_id("wfp", row.id, agency)
         previous = next((one for one in answers if one.id == own_id), None)
         newest = matching.ledger.newest(agency, "response", own_id)
         self._matching = matching

@@ -27,10 +27,12 @@ from services.matching.writing import (
 )
 from shared.access.actors import Actor
 from shared.facts.ids import new_id
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged, list_answer
 from shared.http.posted import Body, IdempotencyKey, command_of, describes, etag
 from shared.ledger.drafts import Recorded
+from shared.ledger.owners import ref_of
+from shared.ledger.rows import Row
 from shared.problems import Conflict, Fault, Invalid, NotFound
 
 router = APIRouter(prefix="/v1", tags=["answers"])
@@ -46,8 +48,9 @@ def list_responses(
     proposal: Code = None,
     agency: Code = None,
     pilot: Code = None,
+    lead: Code = None,
 ) -> JSONResponse:
-    asked = {"proposal": proposal, "agency": agency, "pilot": pilot}
+    asked = {"proposal": proposal, "agency": agency, "pilot": pilot, "lead": lead}
     query: dict[str, Any] = {column: value for column, value in asked.items() if value is not None}
     rows, last = documents.page("response", query, reader=caller.agency, after=page.after, limit=page.limit)
     return list_answer(request, told_responses(rows, caller), last)
@@ -59,23 +62,30 @@ def list_responses(
     summary="Accept, accept with conditions, decline, show interest, withdraw",
     openapi_extra=describes(ResponsePost),
 )
-def respond(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+def respond(
+    request: Request,
+    caller: Caller,
+    proposal_id: str,
+    body: Body,
+    key: IdempotencyKey = None,
+    owner: Owner = None,
+) -> JSONResponse:
     post = body.as_object()
     agency, decision = _word(post, "agency"), _word(post, "decision")
     if decision not in ROLES or decision not in DECISIONS:
         known = ", ".join(DECISIONS)
         raise Invalid([Fault("decision", "unknown", f"expected one of {known}")])
-    return _respond(request, caller, proposal_id, agency, post, body.digest, key)
+    row = readable(request, caller, "proposal", proposal_id, owner)
+    return _respond(request, caller, row, agency, post, body.digest, key)
 
 
 def _respond(
-    request: Request, caller: Actor, proposal_id: str, agency: str, post: dict[str, Any], digest: str, key: str | None
+    request: Request, caller: Actor, row: Row, agency: str, post: dict[str, Any], digest: str, key: str | None
 ) -> JSONResponse:
     ledger = ledger_of(request)
-    row = readable(caller, "proposal", proposal_id)
     author = author_for(ledger, caller, agency, ROLES[str(post["decision"])])
-    own_id = responding.response_id(proposal_id, agency)
-    command = command_of(caller, f"POST responses/{proposal_id}", key, digest, own_id)
+    own_id = responding.response_id(*ref_of(row), agency)
+    command = command_of(caller, f"POST responses/{'/'.join(ref_of(row))}", key, digest, own_id)
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
@@ -111,11 +121,18 @@ def _respond(
     summary="The lead says yes and closes: the testbed forms with those who accepted",
     openapi_extra=describes(FormationPost),
 )
-def form(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+def form(
+    request: Request,
+    caller: Caller,
+    proposal_id: str,
+    body: Body,
+    key: IdempotencyKey = None,
+    owner: Owner = None,
+) -> JSONResponse:
     """Records the lead's acceptance; the testbed follows from it. Refused, with all that lacks, where the rule is not
     met by the others."""
     ledger = ledger_of(request)
-    row = readable(caller, "proposal", proposal_id)
+    row = readable(request, caller, "proposal", proposal_id, owner)
     lead = row.key[0]
     author_for(ledger, caller, lead, ROLES["form"])
     post = body.as_object()
@@ -126,11 +143,12 @@ def form(request: Request, caller: Caller, proposal_id: str, body: Body, key: Id
         if lacks and post.get("proposal_hash") == row.state["hash"]:
             raise Conflict("The testbed cannot form yet: " + " ".join(one.detail for one in lacks), faults=lacks)
         said = {"agency": lead, "decision": "accept", "close": True, "proposal_hash": post.get("proposal_hash")}
-        _respond(request, caller, proposal_id, lead, said, body.digest, key)
-        following_of(request).follow(str(row.state["pilot"]))
+        _respond(request, caller, row, lead, said, body.digest, key)
+        following_of(request).follow(lead, str(row.state["pilot"]))
     elif row.state.get("status") != "formed":
         responding.check_answerable(row.state, str(post.get("proposal_hash")))
-    testbed = documents.find("testbed", str(readable(caller, "proposal", proposal_id).state.get("testbed")))
+    now = readable(request, caller, "proposal", proposal_id, lead).state
+    testbed = documents.owned("testbed", lead, str(now.get("testbed")))
     if testbed is None:
         raise Conflict("The lead's acceptance is recorded; the testbed forms as soon as the answers are in.")
     told = told_testbeds([testbed], caller)[0]
@@ -147,14 +165,21 @@ def form(request: Request, caller: Caller, proposal_id: str, body: Body, key: Id
     summary="Ask the lead something",
     openapi_extra=describes(QuestionPost),
 )
-def ask(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+def ask(
+    request: Request,
+    caller: Caller,
+    proposal_id: str,
+    body: Body,
+    key: IdempotencyKey = None,
+    owner: Owner = None,
+) -> JSONResponse:
     ledger = ledger_of(request)
-    row = readable(caller, "proposal", proposal_id)
+    row = readable(request, caller, "proposal", proposal_id, owner)
     post = body.as_object()
     agency = _word(post, "agency")
     author = author_for(ledger, caller, agency, ROLES["ask"])
     own_id = new_id()
-    command = command_of(caller, f"POST questions/{proposal_id}", key, body.digest, own_id)
+    command = command_of(caller, f"POST questions/{'/'.join(ref_of(row))}", key, body.digest, own_id)
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
@@ -170,16 +195,21 @@ def ask(request: Request, caller: Caller, proposal_id: str, body: Body, key: Ide
     summary="The lead answers a question",
     openapi_extra=describes(AnswerPost),
 )
-def answer(request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None) -> JSONResponse:
+def answer(
+    request: Request,
+    caller: Caller,
+    proposal_id: str,
+    body: Body,
+    key: IdempotencyKey = None,
+    owner: Owner = None,
+) -> JSONResponse:
     ledger = ledger_of(request)
-    row = readable(caller, "proposal", proposal_id)
+    row = readable(request, caller, "proposal", proposal_id, owner)
     author = author_for(ledger, caller, row.key[0], ROLES["answer"])
     post = body.as_object()
-    question = documents.find("question", _word(post, "question"))
-    if question is None or question.state.get("proposal") != proposal_id:
-        raise NotFound("This proposal has no such question; name it by its `id`.")
-    own_id = in_circle.answer_id(question.id)
-    command = command_of(caller, f"POST answers/{proposal_id}", key, body.digest, own_id)
+    question = _question(row, _word(post, "question"), post.get("asked_by"))
+    own_id = in_circle.answer_id(question.key[0], question.id)
+    command = command_of(caller, f"POST answers/{'/'.join(ref_of(row))}", key, body.digest, own_id)
     earlier = ledger.earlier_answer(command)
     if earlier is not None:
         return _replayed(earlier)
@@ -196,6 +226,22 @@ def answer(request: Request, caller: Caller, proposal_id: str, body: Body, key: 
 
     fact, _ = commit(ledger, author, decide, command)
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
+
+
+def _question(proposal: Row, question_id: str, asked_by: object) -> Row:
+    """The question about this proposal, of whoever asked it. Raises NotFound, or SeveralOwners."""
+    asked = [
+        one
+        for one in documents.claims_to("question", question_id)
+        if documents.named_by(one, "proposal") == ref_of(proposal) and asked_by in (None, one.key[0])
+    ]
+    if not asked:
+        raise NotFound("This proposal has no such question; name it by its `id`.")
+    if len(asked) > 1:
+        named = ", ".join(one.key[0] for one in asked)
+        said = f"{named} each asked a question with this id: say whose you answer."
+        raise Conflict(said, faults=[Fault("asked_by", "several", said)])
+    return asked[0]
 
 
 def _replayed(earlier: Recorded) -> JSONResponse:

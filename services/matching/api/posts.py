@@ -40,6 +40,7 @@ class AnswerPost(BaseModel):
     """The lead's answer to a question."""
 
     question: str = Field(description="The question's id.")
+    asked_by: str | None = Field(None, description="Whose question; needed where several asked under one id.")
     answer: Text | str
 
 

@@ -24,10 +24,11 @@ from services.matching.writing import (
     proposal_now,
     readable,
 )
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged, list_answer
 from shared.http.posted import Body, IdempotencyKey, command_of, describes, etag
 from shared.ledger.documents import rows_of
+from shared.ledger.owners import the_one
 from shared.problems import Conflict, Fault, Forbidden, Invalid, NotFound
 
 router = APIRouter(prefix="/v1", tags=["proposals"])
@@ -45,8 +46,10 @@ def list_proposals(
     status: Code = None,
     invited: Annotated[str | None, Query(max_length=64, description="Open proposals that invite this agency.")] = None,
     country: Code = None,
+    lead: Code = None,
 ) -> JSONResponse:
     asked: dict[str, Any] = {
+        "lead": lead,
         "pilot": pilot,
         "agencies": agency,
         "status": status,
@@ -61,9 +64,9 @@ def list_proposals(
 
 
 @router.get("/proposals/{proposal_id}", summary="One proposal, with the answers to it")
-def get_proposal(request: Request, caller: Caller, proposal_id: str) -> JSONResponse:
+def get_proposal(request: Request, caller: Caller, proposal_id: str, owner: Owner = None) -> JSONResponse:
     """To the lead, `alternatives` begin with the team that would be proposed today, where that is a better one."""
-    row = readable(caller, "proposal", proposal_id)
+    row = readable(request, caller, "proposal", proposal_id, owner)
     told = told_proposals([row], caller, ledger_of(request).now())[0]
     if row.state.get("status") == "open" and caller.agency == row.key[0]:
         memory_of(request)
@@ -78,10 +81,15 @@ def get_proposal(request: Request, caller: Caller, proposal_id: str) -> JSONResp
     openapi_extra=describes(ReleasePost),
 )
 def release_proposal(
-    request: Request, caller: Caller, proposal_id: str, body: Body, key: IdempotencyKey = None
+    request: Request,
+    caller: Caller,
+    proposal_id: str,
+    body: Body,
+    key: IdempotencyKey = None,
+    owner: Owner = None,
 ) -> JSONResponse:
     ledger = ledger_of(request)
-    row = readable(caller, "proposal", proposal_id)
+    row = readable(request, caller, "proposal", proposal_id, owner)
     lead = row.key[0]
     author = author_for(ledger, caller, lead, ROLES["release"])
     post = body.as_object()
@@ -95,7 +103,7 @@ def release_proposal(
             raise Conflict(f"This proposal is {state['status']}; only a draft is released.", status_now=state["status"])
         if post["proposal_hash"] != state["hash"]:
             raise Conflict("The proposal has changed since you read it: read it again.", current_hash=state["hash"])
-        pilot = documents.find("pilot", str(state["pilot"]))
+        pilot = documents.owned("pilot", lead, str(state["pilot"]))
         if pilot is None or audience_of(pilot) != "mesh":
             raise Conflict("The pilot is private: share it with the mesh first, so that the invited can read it.")
         new = following_of(request).released(state, ledger.now())
@@ -105,24 +113,23 @@ def release_proposal(
         memory_of(request, exact=True)
         commit(ledger, author, decide, command)
         request.app.state.parts.wake()
-    return _as_it_stands(request, caller, proposal_id)
+    return _as_it_stands(request, caller, proposal_id, lead)
 
 
-def _as_it_stands(request: Request, caller: Caller, proposal_id: str) -> JSONResponse:
-    row = readable(caller, "proposal", proposal_id)
+def _as_it_stands(request: Request, caller: Caller, proposal_id: str, lead: str) -> JSONResponse:
+    row = readable(request, caller, "proposal", proposal_id, lead)
     told = told_proposals([row], caller, ledger_of(request).now())[0]
     return JSONResponse({**told, "notices": []}, headers={"ETag": etag(row.version)})
 
 
 @router.get("/gaps", summary="What nobody can provide")
 def list_gaps(
-    request: Request, caller: Caller, country: Code = None, code: Code = None, pilot: Code = None
+    request: Request, caller: Caller, country: Code = None, code: Code = None, pilot: Code = None, lead: Code = None
 ) -> JSONResponse:
     """Needs of standing proposals that nobody can meet, by code and country, the most wanted first."""
     seen: list[dict[str, Any]] = [{"audience": "mesh"}, {"agency": caller.agency}]
     query: dict[str, Any] = {"status": {"$in": ["draft", "open", "no_partner"]}, "live": True, "$or": seen}
-    if pilot is not None:
-        query["pilot"] = pilot
+    query |= {name: value for name, value in (("pilot", pilot), ("lead", lead)) if value is not None}
     rows = rows_of(documents.ProposalRow.objects(__raw__=query))
     found = [
         gap
@@ -134,11 +141,22 @@ def list_gaps(
 
 @router.get("/pilots/{pilot_id}/why-not", summary="Why an agency was not asked")
 def why_not(
-    request: Request, caller: Caller, pilot_id: str, agency: Annotated[str, Query(max_length=32)]
+    request: Request,
+    caller: Caller,
+    pilot_id: str,
+    agency: Annotated[str, Query(max_length=32)],
+    lead: Annotated[
+        str | None, Query(max_length=32, description="Whose pilot is meant, where several have it.")
+    ] = None,
 ) -> dict[str, Any]:
     """Answered to the pilot's lead and to that agency itself."""
-    row = documents.find("pilot", pilot_id)
-    if row is None or not row.is_live or (audience_of(row) != "mesh" and caller.agency != row.key[0]):
+    rows = [
+        one
+        for one in documents.claims_to("pilot", pilot_id)
+        if one.is_live and (audience_of(one) == "mesh" or caller.agency == one.key[0])
+    ]
+    row = the_one(rows, own=caller.agency, hosts=ledger_of(request).hosts, agency=lead)
+    if row is None:
         raise NotFound(f"No pilot {pilot_id} that you may see.")
     lead = row.key[0]
     if caller.agency not in (lead, agency):

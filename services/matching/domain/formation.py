@@ -115,7 +115,7 @@ def form(
         )
     brought_needs = {one["need"] for member in members for one in member["brings"]}
     state: State = {
-        "id": testbed_id(proposal["id"]),
+        "id": testbed_id(proposal["lead"], proposal["id"]),
         "name": dict(pilot.get("title") or proposal.get("title") or {}),
         "lead": proposal["lead"],
         "host": proposal["lead"],
@@ -145,8 +145,8 @@ def form(
     return Change("testbed", "formed", state["id"], 1, proposal["lead"], state, rests_on=tuple(rests))
 
 
-def testbed_id(proposal_id: str) -> str:
-    return derived_id("testbed", proposal_id)
+def testbed_id(lead: str, proposal_id: str) -> str:
+    return derived_id("testbed", lead, proposal_id)
 
 
 def brought(proposal: Mapping[str, Any], member: Mapping[str, Any], answer: Answer) -> list[dict[str, Any]]:

@@ -47,8 +47,8 @@ def asked(
     return Change("question", "asked", id, 1, agency, state, str(proposal["circle"]))
 
 
-def answer_id(question: str) -> str:
-    return derived_id("answer", question)
+def answer_id(asked_by: str, question: str) -> str:
+    return derived_id("answer", asked_by, question)
 
 
 def answered(
@@ -67,11 +67,12 @@ def answered(
         raise Invalid(faults)
     lead = str(proposal["lead"])
     state: State = {
-        "id": answer_id(str(question["id"])),
+        "id": answer_id(str(question["agency"]), str(question["id"])),
         "agency": lead,
         "proposal": proposal["id"],
         "pilot": proposal["pilot"],
         "question": question["id"],
+        "asked_by": question["agency"],
         "answer": text,
         "answered_at": rfc3339(now),
         "by": actor,
@@ -81,8 +82,8 @@ def answered(
     return Change("answer", "given", state["id"], version + 1, lead, state, str(proposal["circle"]))
 
 
-def suspension_id(testbed: str, agency: str) -> str:
-    return derived_id("suspension", testbed, agency)
+def suspension_id(lead: str, testbed: str, agency: str) -> str:
+    return derived_id("suspension", lead, testbed, agency)
 
 
 def suspended(
@@ -103,7 +104,7 @@ def suspended(
     if agency not in testbed["agencies"]:
         raise Forbidden(f"{agency} is not a member of this testbed.")
     state: State = {
-        "id": suspension_id(str(testbed["id"]), agency),
+        "id": suspension_id(str(testbed["lead"]), str(testbed["id"]), agency),
         "agency": agency,
         "testbed": testbed["id"],
         "lead": testbed.get("lead"),

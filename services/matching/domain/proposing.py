@@ -17,9 +17,9 @@ STANDING = ("draft", "open", "no_partner")
 TIMELESS = ("made_at", "revised_at", "invitations", "deadline", "released_at", "released", "status", "bound")
 
 
-def proposal_id(pilot: str, previous: str | None) -> str:
+def proposal_id(lead: str, pilot: str, previous: str | None) -> str:
     """Each proposal has one successor, so that proposing twice is doing it once."""
-    return derived_id("proposal", pilot, previous or "first")
+    return derived_id("proposal", lead, pilot, previous or "first")
 
 
 def proposed(
@@ -36,7 +36,7 @@ def proposed(
 ) -> State:
     """The state of a new, unreleased proposal. `answer` is the solver's (`outcome.Proposal.as_state`)."""
     lead = str(pilot["lead_agency"])
-    own_id = proposal_id(str(pilot["id"]), None if previous is None else str(previous["id"]))
+    own_id = proposal_id(lead, str(pilot["id"]), None if previous is None else str(previous["id"]))
     no_partner = answer["status"] != "proposed"
     told = {name: answer[name] for name in _TOLD}
     state: State = {
@@ -51,7 +51,7 @@ def proposed(
         "starts_on": pilot.get("starts_on"),
         "ends_on": pilot.get("ends_on"),
         "needs": [dict(need) for need in needs],
-        "circle": derived_id("circle", own_id),
+        "circle": derived_id("circle", lead, own_id),
         "status": "no_partner" if no_partner else "draft",
         "released": False,
         **told,

@@ -44,9 +44,9 @@ HOLD = timedelta(days=90)
 WORDS = ("words", "conditions")
 
 
-def response_id(proposal: str, agency: str) -> str:
-    """One aggregate an agency and proposal: its versions are changes of mind."""
-    return derived_id("response", proposal, agency)
+def response_id(lead: str, proposal: str, agency: str) -> str:
+    """One aggregate an agency and proposal of a lead: its versions are changes of mind."""
+    return derived_id("response", lead, proposal, agency)
 
 
 def responded(
@@ -90,7 +90,7 @@ def responded(
         raise Forbidden(f"{agency} is not in this team: only invited agencies may answer.")
     _check_turn(proposal, agency, str(decision), standing, previous)
     state: State = {
-        "id": response_id(str(proposal["id"]), agency),
+        "id": response_id(str(proposal["lead"]), str(proposal["id"]), agency),
         "agency": agency,
         "proposal": proposal["id"],
         "proposal_hash": proposal["hash"],

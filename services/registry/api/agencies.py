@@ -11,7 +11,7 @@ from services.registry import domain
 from services.registry.api.reading import Search, listed, one_of, searched
 from services.registry.records.posts import AgencyPost, OfficePost
 from services.registry.writing import change_record, create, ledger_of
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged
 from shared.http.posted import Body, IdempotencyKey, IfMatch, describes
 from shared.problems import Conflict
@@ -83,8 +83,8 @@ def register_office(request: Request, caller: Caller, body: Body, key: Idempoten
 
 
 @router.get("/offices/{office_id}", summary="One office")
-def get_office(request: Request, caller: Caller, office_id: str) -> JSONResponse:
-    return one_of(request, caller, "office", office_id)
+def get_office(request: Request, caller: Caller, office_id: str, owner: Owner = None) -> JSONResponse:
+    return one_of(request, caller, "office", office_id, owner)
 
 
 @router.put("/offices/{office_id}", summary="Revise an office", openapi_extra=describes(OfficePost))

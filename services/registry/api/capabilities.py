@@ -11,7 +11,7 @@ from services.registry import domain
 from services.registry.api.reading import Search, history_of, listed, one_of, searched
 from services.registry.records.posts import CapabilityPost
 from services.registry.writing import change_record, create, ledger_of
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged
 from shared.http.posted import Body, IdempotencyKey, IfMatch, describes
 
@@ -48,13 +48,13 @@ def register_capability(request: Request, caller: Caller, body: Body, key: Idemp
 
 
 @router.get("/{capability_id}", summary="One capability")
-def get_capability(request: Request, caller: Caller, capability_id: str) -> JSONResponse:
-    return one_of(request, caller, "capability", capability_id)
+def get_capability(request: Request, caller: Caller, capability_id: str, owner: Owner = None) -> JSONResponse:
+    return one_of(request, caller, "capability", capability_id, owner)
 
 
 @router.get("/{capability_id}/history", summary="Every change of a capability")
-def capability_history(request: Request, caller: Caller, capability_id: str) -> JSONResponse:
-    return history_of(request, caller, "capability", capability_id)
+def capability_history(request: Request, caller: Caller, capability_id: str, owner: Owner = None) -> JSONResponse:
+    return history_of(request, caller, "capability", capability_id, owner)
 
 
 @router.put("/{capability_id}", summary="Revise a capability", openapi_extra=describes(CapabilityPost))

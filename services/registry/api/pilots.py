@@ -17,7 +17,7 @@ from services.registry.screening import CURRENT
 from services.registry.writing import change_record, commit, create, ledger_of, readable, told_fact
 from shared.access.actors import Actor
 from shared.http.addresses import check_hosted
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged
 from shared.http.posted import Body, IdempotencyKey, IfMatch, command_of, describes
 from shared.problems import Fault, Invalid
@@ -77,13 +77,13 @@ def register_pilot(request: Request, caller: Caller, body: Body, key: Idempotenc
 
 
 @router.get("/pilots/{pilot_id}", summary="One pilot")
-def get_pilot(request: Request, caller: Caller, pilot_id: str) -> JSONResponse:
-    return one_of(request, caller, "pilot", pilot_id)
+def get_pilot(request: Request, caller: Caller, pilot_id: str, owner: Owner = None) -> JSONResponse:
+    return one_of(request, caller, "pilot", pilot_id, owner)
 
 
 @router.get("/pilots/{pilot_id}/history", summary="Every change of a pilot")
-def pilot_history(request: Request, caller: Caller, pilot_id: str) -> JSONResponse:
-    return history_of(request, caller, "pilot", pilot_id)
+def pilot_history(request: Request, caller: Caller, pilot_id: str, owner: Owner = None) -> JSONResponse:
+    return history_of(request, caller, "pilot", pilot_id, owner)
 
 
 def _revise(
@@ -152,9 +152,9 @@ def screening_questions(caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any
 
 
 @router.get("/pilots/{pilot_id}/screening", summary="A pilot's screening")
-def get_screening(request: Request, caller: Caller, pilot_id: str) -> JSONResponse:
-    readable(caller, "pilot", pilot_id)
-    return one_of(request, caller, "screening", domain.screening_id(pilot_id))
+def get_screening(request: Request, caller: Caller, pilot_id: str, owner: Owner = None) -> JSONResponse:
+    pilot = readable(request, caller, "pilot", pilot_id, owner)
+    return one_of(request, caller, "screening", domain.screening_id(pilot_id), pilot.key[0])
 
 
 @router.post(
@@ -168,7 +168,7 @@ def screen_pilot(
 ) -> JSONResponse:
     ledger = ledger_of(request)
     check_hosted(ledger, caller)
-    row = readable(caller, "pilot", pilot_id)
+    row = readable(request, caller, "pilot", pilot_id)
     pilot, pilot_version, _ = ledger.current(row.key[0], "pilot", pilot_id)
     screening_id = domain.screening_id(pilot_id)
     command = command_of(caller, f"POST screening/{pilot_id}", key, body.digest, screening_id)
@@ -205,7 +205,7 @@ def advance_pilot(
         to = post.pop("to", None)
         if not isinstance(to, str):
             raise Invalid([Fault("to", "missing", f"say where to: {', '.join(domain.next_lives(state)) or 'nowhere'}")])
-        screening = documents.find("screening", domain.screening_id(pilot_id))
+        screening = documents.owned("screening", str(state["lead_agency"]), domain.screening_id(pilot_id))
         return domain.advance_pilot(
             state,
             to,

@@ -31,14 +31,14 @@ def listed(request: Request, caller: Actor, kind: str, page: Page, query: dict[s
     return list_answer(request, [told_row(row) for row in rows], last)
 
 
-def one_of(request: Request, caller: Actor, kind: str, record_id: str) -> JSONResponse:  # noqa: ARG001 - as `listed`
-    row = readable(caller, kind, record_id)
+def one_of(request: Request, caller: Actor, kind: str, record_id: str, agency: str | None = None) -> JSONResponse:
+    row = readable(request, caller, kind, record_id, agency)
     return JSONResponse(told_row(row), headers={"ETag": etag(row.version)})
 
 
-def history_of(request: Request, caller: Actor, kind: str, record_id: str) -> JSONResponse:
+def history_of(request: Request, caller: Actor, kind: str, record_id: str, agency: str | None = None) -> JSONResponse:
     """Every change of a record: version, verb, when, in which role. Only what the caller may read."""
-    row = readable(caller, kind, record_id)
+    row = readable(request, caller, kind, record_id, agency)
     facts = ledger_of(request).store.versions(row.key[0], row.key[1], row.key[2])
     items = [
         {

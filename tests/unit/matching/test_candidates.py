@@ -92,8 +92,8 @@ def test_fit_is_the_product_of_its_factors(offered: dict[str, Any], fit: int, co
 
 def test_a_capability_takes_only_so_many_requests_a_month() -> None:
     asked = offer("fao", at_most_per_month=2)
-    assert isinstance(ask(need("n1"), asked, Usage(requests={asked.id: 1})), Suit)
-    answer = ask(need("n1"), asked, Usage(requests={asked.id: 2}))
+    assert isinstance(ask(need("n1"), asked, Usage(requests={asked.key: 1})), Suit)
+    answer = ask(need("n1"), asked, Usage(requests={asked.key: 2}))
     assert isinstance(answer, Refusal)
     assert answer.code == "requests_reached"
 
@@ -101,17 +101,17 @@ def test_a_capability_takes_only_so_many_requests_a_month() -> None:
 def test_capacity_by_kind() -> None:
     staff = offer("fao", STAFF, units=3)
     march = need("n1", STAFF, months=["2027-03", "2027-04"])
-    busy = Usage(committed={staff.id: {"2027-04": 2000, "2027-09": 3000}})
+    busy = Usage(committed={staff.key: {"2027-04": 2000, "2027-09": 3000}})
     answer = ask(march, staff, busy)
     assert isinstance(answer, Suit)
     assert answer.free == 1000
 
     hours = offer("fao", "infra.gpu_compute", units=500)
-    spent = Usage(committed={hours.id: {"2026-11": 200_000, "2027-09": 300_000}})
+    spent = Usage(committed={hours.key: {"2026-11": 200_000, "2027-09": 300_000}})
     assert isinstance(ask(need("n1", "infra.gpu_compute", quantity=10), hours, spent), Refusal)
 
     data = offer("fao")
-    assert isinstance(ask(need("n1"), data, Usage(committed={data.id: {"2027-03": 10**9}})), Suit)
+    assert isinstance(ask(need("n1"), data, Usage(committed={data.key: {"2027-03": 10**9}})), Suit)
 
 
 def test_person_days_and_posts_are_compared() -> None:
@@ -137,16 +137,16 @@ def test_an_index_kept_up_to_date_equals_one_made_anew(changes: list[tuple[bool,
     for put, capability in changes:
         if put:
             kept.put(capability)
-            held[capability.id] = capability
+            held[capability.key] = capability
         else:
-            kept.drop(capability.id)
-            held.pop(capability.id, None)
+            kept.drop(capability.key)
+            held.pop(capability.key, None)
     assert kept == Index.of(held.values())
     assert len(kept) == len(held)
     for code in ("data.earth_observation", STAFF):
-        assert kept.of_code(code) == sorted((one for one in held.values() if one.code == code), key=lambda one: one.id)
-        suiting = {one.id for one in held.values() if one.code == code and _suits(one)}
-        assert suiting <= {one.id for one in kept.near(code, ["ZMB"])}
+        assert kept.of_code(code) == sorted((one for one in held.values() if one.code == code), key=lambda one: one.key)
+        suiting = {one.key for one in held.values() if one.code == code and _suits(one)}
+        assert suiting <= {one.key for one in kept.near(code, ["ZMB"])}
 
 
 def _suits(capability: Capability) -> bool:

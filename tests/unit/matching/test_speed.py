@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date
 from time import process_time
 
@@ -81,9 +82,9 @@ def test_a_pilot_is_answered_within_a_tenth_of_a_second(index: Index, world: Wor
 
 
 def test_putting_one_capability_into_a_full_index_takes_no_rebuild(index: Index) -> None:
-    one = capability_of({"id": "c00001", "agency": "agency-01", "code": "data.base_maps", "countries": ["NER"]})
-    before = index.get("c00001")
+    before = next(index.get(("c00001", agency)) for agency in AGENCIES if index.get(("c00001", agency)))
     assert before is not None
+    one = replace(before, code="data.base_maps", delivers_to=frozenset({"NER"}))
     start = process_time()
     index.put(one)
     taken = process_time() - start

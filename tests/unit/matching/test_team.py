@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.matching.candidates import Index
-from services.matching.model import Usage
+from services.matching.model import Offered, Usage
 from services.matching.records import pilot_of
 from services.matching.team import propose
 from services.matching.weights import Rules
@@ -40,7 +40,7 @@ def test_each_partner_brings_something_exactly_and_the_lead_may_bring_things_its
 def test_one_open_data_set_serves_40_pilots_without_a_word_about_capacity() -> None:
     data = offer("fao", units=1)
     index = Index.of([data])
-    committed: dict[str, dict[str, int]] = {data.id: {}}
+    committed: dict[Offered, dict[str, int]] = {data.key: {}}
     for number in range(40):
         record = pilot([need("n1", essential=True, quantity=3)], id=f"p{number}")
         usage = Usage(committed=committed, load={"fao": number})
@@ -48,7 +48,7 @@ def test_one_open_data_set_serves_40_pilots_without_a_word_about_capacity() -> N
         assert proposal.partners == ("fao",)
         assert proposal.coverage == 1
         for month in ("2027-02", "2027-03"):
-            committed[data.id][month] = committed[data.id].get(month, 0) + 3000
+            committed[data.key][month] = committed[data.key].get(month, 0) + 3000
         said = str(proposal.as_state()["team"]) + str(proposal.as_state()["uncovered"]) + str(proposal.sentences)
         assert "capacity" not in said
         assert "promised" not in said
@@ -141,7 +141,7 @@ def test_what_is_used_up_is_shared_by_needs_whatever_their_months() -> None:
 
 def test_work_promised_to_others_counts_month_by_month() -> None:
     staff = offer("fao", STAFF, units=2)
-    busy = Usage(committed={staff.id: {"2027-05": 1000}})
+    busy = Usage(committed={staff.key: {"2027-05": 1000}})
     asked = pilot([need("n1", STAFF, quantity=2), need("n2", MAPS)])
     one = match(asked, [staff, offer("itu", MAPS)], usage=busy)
     assert [gap.share for gap in one.proposal.uncovered] == [0.5]

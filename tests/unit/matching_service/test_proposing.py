@@ -13,8 +13,8 @@ from .scenes import NOW, State, answer, proposal
 
 
 def test_a_proposal_has_one_successor() -> None:
-    assert proposing.proposal_id("pilot", None) == proposing.proposal_id("pilot", None)
-    assert len({proposing.proposal_id("pilot", previous) for previous in (None, "p1", "p2")}) == 3
+    assert proposing.proposal_id("wfp", "pilot", None) == proposing.proposal_id("wfp", "pilot", None)
+    assert len({proposing.proposal_id("wfp", "pilot", previous) for previous in (None, "p1", "p2")}) == 3
 
 
 def test_invitations_go_to_who_has_room_and_the_others_wait() -> None:

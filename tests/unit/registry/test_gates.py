@@ -23,8 +23,8 @@ class Found:
         assert self.row is not None
         return self.row
 
-    def find(self, kind: str, record_id: str) -> Row | None:
-        assert (kind, record_id) == ("agency", "wfp")
+    def find(self, kind: str, agency: str, record_id: str) -> Row | None:
+        assert (kind, agency, record_id) == ("agency", "wfp", "wfp")
         self.asked += 1
         return self.row
 
@@ -62,8 +62,8 @@ def test_a_gate_changed_here_counts_at_once() -> None:
 def test_a_gate_that_changes_while_it_is_read_is_not_remembered() -> None:
     found = Found()
 
-    def read_late(kind: str, record_id: str) -> Row | None:
-        before = found.find(kind, record_id)
+    def read_late(kind: str, agency: str, record_id: str) -> Row | None:
+        before = found.find(kind, agency, record_id)
         if found.asked == 1:
             known.notice([found.changed(screening_before="open").key])
         return before
