@@ -67,15 +67,18 @@ class SeveralOwners(Problem):
     """An id that several agencies use, asked for without an owner. Never settled by guessing."""
 
     status, slug, title = 409, "several-owners", "Several agencies have a record with this id"
+    claimants: Sequence[str] = ()
 
     @classmethod
     def of(cls, kind: str, record_id: str, agencies: Sequence[str]) -> SeveralOwners:
         """`claimants` are the agencies of which the one that is meant can be named."""
         named = sorted(agencies)
-        return cls(
+        problem = cls(
             f"{', '.join(named)} each have a {kind} {record_id}: say whose you mean, as ?agency={named[0]}.",
             claimants=named,
         )
+        problem.claimants = named
+        return problem
 
 
 class Stale(Problem):

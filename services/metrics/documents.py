@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,14 @@ from mongoengine import BooleanField, DateTimeField, DictField, Document, IntFie
 from pymongo import ReplaceOne
 
 from services.metrics import folds
+from shared.ledger import owners
 from shared.ledger.documents import Columns, Rows, StateRow, row_id, rows_of
+from shared.ledger.owners import Ref
 from shared.ledger.rows import Row
 
 NAME = "metrics"
+
+ByPilot = dict[Ref, list[Row]]
 
 
 def _meta(collection: str, *indexes: str) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class PilotFigures(Document):  # type: ignore[misc] # mongoengine ships no types
         "strict": False,
         "indexes": ["pilot", "agency", "countries", "goals"],
     }
-    key = StringField(primary_key=True)  # <pilot>|private or <pilot>|published
+    key = StringField(primary_key=True)  # <agency>/<pilot>|private or <agency>/<pilot>|published
     pilot = StringField()
     agency = StringField()
     source = StringField()
@@ -115,7 +119,7 @@ COLUMNS: dict[str, Columns] = {
     "pilot": lambda row: folds.pilot_columns(row.state),
     "agency": lambda row: folds.agency_columns(row.state),
     "plan": lambda row: folds.plan_columns(row.state),
-    "observations": lambda row: folds.observations_columns(row.state),
+    "observations": lambda row: folds.observations_columns(row.state, row.key[0]),
     "upload": lambda row: folds.upload_columns(row.state),
     "snapshot": lambda row: folds.figures_columns(row.state),
     "progress": lambda row: folds.figures_columns(row.state),
@@ -126,38 +130,58 @@ def metrics_rows() -> Rows:
     return Rows(DOCUMENTS, COLUMNS)
 
 
-def find(kind: str, record_id: str) -> Row | None:
-    """The record with this id, whoever owns it."""
-    rows = rows_of(DOCUMENTS[kind].objects(id_=record_id).limit(2))
-    return rows[0] if rows else None
+def owned(kind: str, agency: str, record_id: str) -> Row | None:
+    """This agency's record with this id."""
+    return owners.owned(DOCUMENTS, kind, agency, record_id)
 
 
-def those(kind: str, ids: Iterable[str]) -> dict[str, Row]:
-    """The live records with these ids."""
-    found = rows_of(DOCUMENTS[kind].objects(__raw__={"id": {"$in": list(ids)}}))
-    return {row.id: row for row in found if row.is_live}
+def those_owned(kind: str, refs: Iterable[Ref]) -> dict[Ref, Row]:
+    """The records that these agencies have under these ids."""
+    return owners.those_owned(DOCUMENTS, kind, refs)
 
 
-def pilots_and_what_is_theirs(ids: Sequence[str]) -> tuple[dict[str, Row], dict[str, list[Row]], dict[str, list[Row]]]:
-    """The records with these ids, gone or not, by id; their live plans; their published progress, oldest first."""
-    pilots: dict[str, Row] = {}
-    for row in rows_of(PilotRow.objects(__raw__={"id": {"$in": list(ids)}})):
-        pilots.setdefault(row.id, row)
-    theirs = {"pilot": {"$in": list(ids)}}
+def claims_to(kind: str, record_id: str) -> list[Row]:
+    """Every agency's record with this id."""
+    return owners.claims_to(DOCUMENTS, kind, record_id)
+
+
+def plans_claiming(indicators: Iterable[str]) -> dict[str, list[Row]]:
+    """The live plans of all agencies with these ids, by id."""
+    found: dict[str, list[Row]] = {}
+    for row in rows_of(PlanRow.objects(__raw__={"id": {"$in": sorted(set(indicators))}})):
+        if row.is_live:
+            found.setdefault(row.id, []).append(row)
+    return found
+
+
+def pilot_of(row: Row) -> Ref:
+    """The pilot that a plan or published progress is about: its lead's, who says so itself or is named in it."""
+    return str(row.state.get("lead") or row.key[0]), str(row.state.get("pilot"))
+
+
+def pilots_and_what_is_theirs(refs: Collection[Ref]) -> tuple[dict[Ref, Row], ByPilot, ByPilot]:
+    """These pilots, gone or not; their live plans; their published progress, oldest first."""
+    theirs = {"pilot": {"$in": sorted({pilot for _, pilot in refs})}}
     plans = _by_pilot(rows_of(PlanRow.objects(__raw__=theirs)))
     progress = _by_pilot(sorted(rows_of(ProgressRow.objects(__raw__=theirs)), key=_age))
-    return pilots, plans, progress
+    return those_owned("pilot", refs), plans, progress
 
 
-def plans_of(pilot: str) -> list[Row]:
+def plans_of(lead: str, pilot: str) -> list[Row]:
+    """The live plans of a lead for its pilot."""
+    return [row for row in plans_about(pilot) if row.key[0] == lead]
+
+
+def plans_about(pilot: str) -> list[Row]:
+    """The live plans of every agency for its pilot with this id."""
     return [row for row in rows_of(PlanRow.objects(pilot=pilot)) if row.is_live]
 
 
-def _by_pilot(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def _by_pilot(rows: Iterable[Row]) -> ByPilot:
+    found: ByPilot = {}
     for row in rows:
         if row.is_live:
-            found.setdefault(str(row.state.get("pilot")), []).append(row)
+            found.setdefault(pilot_of(row), []).append(row)
     return found
 
 
@@ -165,9 +189,9 @@ def _age(row: Row) -> tuple[datetime, tuple[int, int]]:
     return row.shown.time, row.shown.position
 
 
-def batches_of(indicator: str) -> list[Row]:
-    """The batches that speak of an indicator and count: their upload is complete."""
-    batches = [row for row in rows_of(ObservationsRow.objects(indicators=indicator)) if row.is_live]
+def batches_of(lead: str, indicator: str) -> list[Row]:
+    """The batches that speak of a lead's indicator and count: their upload is complete."""
+    batches = [row for row in rows_of(ObservationsRow.objects(indicators=folds.named(lead, indicator))) if row.is_live]
     open_uploads = {row.state["upload"] for row in batches if row.state.get("complete") is not True}
     complete = {
         (row.key[0], row.state.get("upload"))
@@ -179,10 +203,12 @@ def batches_of(indicator: str) -> list[Row]:
     ]
 
 
-def standing_batches(indicator: str) -> dict[str, int]:
-    """The row of each batch that speaks of an indicator and counts, and its revision; nothing of what it holds."""
+def standing_batches(lead: str, indicator: str) -> dict[str, int]:
+    """The row of each batch that speaks of a lead's indicator and counts, and its revision; nothing of what it
+    holds."""
     wanted = {"agency": 1, "upload": 1, "complete": 1, "live": 1, "revision": 1}
-    found = list(ObservationsRow._get_collection().find({"indicators": indicator, "live": True}, wanted))
+    asked = {"indicators": folds.named(lead, indicator), "live": True}
+    found = list(ObservationsRow._get_collection().find(asked, wanted))
     open_uploads = {row["upload"] for row in found if not row["complete"]}
     complete = (
         {
@@ -211,23 +237,29 @@ def batches_of_upload(agency: str, upload: str) -> list[Row]:
     return [row for row in rows_of(ObservationsRow.objects(upload=upload, agency=agency)) if row.is_live]
 
 
-def snapshots_of(indicator: str) -> list[Row]:
-    """Every edition of an indicator, oldest first."""
-    found = [row for row in rows_of(SnapshotRow.objects(indicator=indicator)) if row.is_live]
+def snapshots_of(agency: str, lead: str, indicator: str) -> list[Row]:
+    """Every edition that an agency made of a lead's indicator, oldest first."""
+    found = rows_of(SnapshotRow.objects(indicator=indicator, agency=agency))
+    theirs = [row for row in found if row.is_live and row.state.get("lead", row.key[0]) == lead]
+    return sorted(theirs, key=_age)
+
+
+def progress_of(lead: str, pilot: str) -> list[Row]:
+    """What was published of a lead's pilot, by itself and by its partners."""
+    found = [row for row in rows_of(ProgressRow.objects(pilot=pilot)) if row.is_live and pilot_of(row)[0] == lead]
     return sorted(found, key=_age)
 
 
-def progress_of(pilot: str) -> list[Row]:
-    found = [row for row in rows_of(ProgressRow.objects(pilot=pilot)) if row.is_live]
-    return sorted(found, key=_age)
+def figures_key(pilot: Ref, source: str) -> str:
+    return f"{folds.named(*pilot)}|{source}"
 
 
-def set_figures(figures: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+def set_figures(figures: Mapping[tuple[Ref, str], dict[str, Any]]) -> None:
     """Sets what is known of pilots, by (pilot, source)."""
     operations = [
         ReplaceOne(
-            {"_id": f"{pilot}|{source}"},
-            {"_id": f"{pilot}|{source}", **document, "pilot": pilot, "source": source},
+            {"_id": figures_key(pilot, source)},
+            {"_id": figures_key(pilot, source), **document, "agency": pilot[0], "pilot": pilot[1], "source": source},
             upsert=True,
         )
         for (pilot, source), document in figures.items()

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from services.metrics.breakdowns import EVERYBODY
 from services.metrics.current import Current, Position, Recorded, current, record
 from services.metrics.editions import Progress, as_recorded
+from services.metrics.folds import lead_of
 from services.metrics.observations import Key, Observation
 from services.metrics.plans import IndicatorPlan
 from services.metrics.reach import SiteReach
 from services.metrics.results import Result, result, value_of
 from services.metrics.rollup import PilotRow, Source, goals_of
+from shared.ledger.owners import Ref
 from shared.ledger.rows import Row
 from shared.vocabulary.dimensions import TOTAL
 
@@ -40,15 +42,16 @@ def sites_of(pilot: State) -> dict[str, str]:
     return {str(site["id"]): str(site["country"]) for site in sites if site.get("id") and site.get("country")}
 
 
-def recorded_in(batch: Row) -> dict[str, tuple[Recorded, ...]]:
-    """The observations of a batch by indicator, as their agency recorded them."""
-    found: dict[str, list[Recorded]] = {}
+def recorded_in(batch: Row) -> dict[Ref, tuple[Recorded, ...]]:
+    """The observations of a batch by indicator and its lead, as their agency recorded them."""
+    found: dict[Ref, list[Recorded]] = {}
     shown = batch.shown
     for item, row in enumerate(batch.state.get("rows") or ()):
         if isinstance(row, dict) and isinstance(row.get("indicator"), str):
             at = Position(shown.epoch, shown.sequence, item, shown.ledger)
-            found.setdefault(row["indicator"], []).append(Recorded(batch.key[0], at, Observation.model_validate(row)))
-    return {indicator: tuple(rows) for indicator, rows in found.items()}
+            about = (lead_of(row, batch.key[0]), row["indicator"])
+            found.setdefault(about, []).append(Recorded(batch.key[0], at, Observation.model_validate(row)))
+    return {about: tuple(rows) for about, rows in found.items()}
 
 
 def counting(plan: IndicatorPlan, pilot: State, recorded: Iterable[Recorded]) -> Current:
@@ -111,6 +114,7 @@ def _reach(
         counted = direct if direct is not None else _counted(plans, found, sites, site, country)
         yield SiteReach(
             pilot=str(pilot["id"]),
+            agency=str(pilot["lead_agency"]),
             site=site,
             country=country,
             direct=counted,

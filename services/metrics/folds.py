@@ -29,14 +29,28 @@ def plan_columns(state: State) -> dict[str, Any]:
     return {"pilot": _word(state.get("pilot")), "code": _word(state.get("code"))}
 
 
-def observations_columns(state: State) -> dict[str, Any]:
-    """Which indicators and pilots a batch speaks of, and to which upload it belongs."""
+def lead_of(row: State, agency: str) -> str:
+    """Whose indicator an observation is about: its reporter's own, unless it says whose."""
+    return _word(row.get("lead")) or agency
+
+
+def named(agency: str, record_id: str) -> str:
+    """How columns and keys name a record: an id alone names none."""
+    return f"{agency}/{record_id}"
+
+
+def observations_columns(state: State, agency: str) -> dict[str, Any]:
+    """Which indicators and pilots, with their leads, a batch speaks of, and to which upload it belongs."""
     rows = [row for row in state.get("rows") or () if isinstance(row, dict)]
+
+    def spoken_of(field: str) -> list[str]:
+        return sorted({named(lead_of(row, agency), row[field]) for row in rows if isinstance(row.get(field), str)})
+
     return {
         "upload": _word(state.get("upload")),
         "complete": state.get("complete") is True,
-        "indicators": sorted({row["indicator"] for row in rows if isinstance(row.get("indicator"), str)}),
-        "pilots": sorted({row["pilot"] for row in rows if isinstance(row.get("pilot"), str)}),
+        "indicators": spoken_of("indicator"),
+        "pilots": spoken_of("pilot"),
         "count": len(rows),
     }
 

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from services.metrics import breakdowns
 from services.metrics.breakdowns import Breakdown
 from services.metrics.calendars import Period, period_of
-from services.metrics.plans import IndicatorPlan, restricted
+from services.metrics.plans import Agency, IndicatorPlan, restricted
 from services.metrics.reading import Day, Number, Record, Words, join, latin_digits, read
 from shared.problems import Fault, Invalid
 from shared.vocabulary.dimensions import TOTAL
@@ -45,7 +45,8 @@ class Observation(Record):
     """One figure. `site` or `country` None and None: the pilot as a whole. `sample`: people asked or measured.
 
     A ratio gives `numerator` and `denominator`; everything else `value`, in `unit`. `supersedes` names the
-    agency's own observation that this one corrects.
+    agency's own observation that this one corrects. `lead` is the agency whose indicator and pilot these are; left out,
+    they are the reporting agency's own, or those of the only agency that has an indicator with this id.
     """
 
     id: Annotated[str, Field(min_length=1, max_length=128)]
@@ -66,6 +67,7 @@ class Observation(Record):
     uncertainty: Annotated[Number, Field(ge=0)] | None = None
     supersedes: str | None = None
     not_collected: tuple[NotCollected, ...] = ()
+    lead: Agency | None = None
 
     @field_validator("disaggregation", mode="after")
     @classmethod

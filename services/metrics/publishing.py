@@ -56,13 +56,14 @@ class Publisher:
         return self._publish_pending(plan, kept, there) or bool(made.editions)
 
     def _snapshots(self, plan: IndicatorPlan) -> list[Row]:
-        return [row for row in documents.snapshots_of(plan.id) if row.key[0] == self.agency]
+        return documents.snapshots_of(self.agency, self.pilot.key[0], plan.id)
 
     def _take_snapshot(self, edition: Edition) -> Future[Recorded]:
         progress = edition.progress
         named = (*self.named, progress.indicator, str(progress.period.start), str(progress.edition))
         state = {
             "agency": self.agency,
+            "lead": self.pilot.key[0],
             "snapshot": edition.snapshot.model_dump(mode="json"),
             "progress": progress.model_dump(mode="json"),
         }

@@ -11,6 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+
+def named(agency: str, pilot: str) -> str:
+    """A pilot, by its lead and its id."""
+    return f"{agency}/{pilot}" if agency else pilot
+
+
 Kind = Literal["direct", "indirect", "extreme_poverty"]
 KINDS: tuple[Kind, ...] = ("direct", "indirect", "extreme_poverty")
 
@@ -58,6 +64,12 @@ class SiteReach:
     indirect: int | None = None
     extreme_poverty: int | None = None
     method: str | None = None
+    agency: str = ""
+    """The pilot's lead: pilots of two agencies with one id are two pilots."""
+
+    @property
+    def of_pilot(self) -> str:
+        return named(self.agency, self.pilot)
 
     def of(self, kind: Kind) -> Bounds:
         counts: dict[Kind, int | None] = {
@@ -114,20 +126,31 @@ def _contained(pilot: str, parts: Mapping[str, Bounds], shared: Collection[froze
 def agreed_sharing(declared: Mapping[str, Collection[str]], lead_of: Mapping[str, str]) -> Sharing:
     """Which declarations of shared reach count: those that both leads made, or one lead for its own pilots.
 
+    Pilots are named `<agency>/<id>` (`named`), also in what is answered.
+
     One agency's word does not take people off another's figure; a one-sided declaration is a question.
     """
     agreed: set[frozenset[str]] = set()
     one_sided: set[tuple[str, str]] = set()
-    for pilot, others in declared.items():
-        for other in others:
-            if other == pilot:
-                continue
+    meant = {pilot: {_meant(pilot, other, lead_of) for other in others} for pilot, others in declared.items()}
+    for pilot, others in meant.items():
+        for other in others - {pilot}:
             same_lead = pilot in lead_of and lead_of.get(other) == lead_of[pilot]
-            if same_lead or pilot in declared.get(other, ()):
+            if same_lead or pilot in meant.get(other, ()):
                 agreed.add(frozenset((pilot, other)))
             else:
                 one_sided.add((pilot, other))
     return Sharing(frozenset(agreed), tuple(sorted(one_sided)))
+
+
+def _meant(pilot: str, other: str, lead_of: Mapping[str, str]) -> str:
+    """The pilot that a declaration names: `<agency>/<id>`; by an id alone the declaring lead's own with that id, else
+    the only one. Where several agencies have one, it names none."""
+    if other in lead_of:
+        return other
+    own = named(lead_of.get(pilot, ""), other)
+    claims = [own] if own in lead_of else [one for one in lead_of if one.endswith(f"/{other}")]
+    return claims[0] if len(claims) == 1 else other
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +188,6 @@ def of_pilots(
     """Reach of all pilots that have one of the sites; `apart` are the pilots that declare disjoint sites."""
     by_pilot: dict[str, list[SiteReach]] = {}
     for site in sites:
-        by_pilot.setdefault(site.pilot, []).append(site)
+        by_pilot.setdefault(site.of_pilot, []).append(site)
     parts = {pilot: of_pilot(own, kind, apart=pilot in apart) for pilot, own in by_pilot.items()}
     return shared_union(parts, shared)

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.metrics import documents, figures, sharing
 from services.metrics.current import Current
+from services.metrics.folds import lead_of
 from services.metrics.plans import IndicatorPlan
 from services.metrics.publishing import Publisher
 from services.metrics.recall import Batches
@@ -16,18 +17,19 @@ from services.metrics.rollup import Source
 from shared.facts.fact import Fact
 from shared.ledger.keyring import Keyring
 from shared.ledger.ledger import Ledger
+from shared.ledger.owners import Ref, ref_of
 from shared.ledger.rows import Key, Row
 from shared.ledger.work import Task, Work
 from shared.telemetry import span
 
 log = logging.getLogger(__name__)
 
-Figures = dict[tuple[str, str], dict[str, Any]]
+Figures = dict[tuple[Ref, str], dict[str, Any]]
 """What is known of pilots, by (pilot, source), as it is kept."""
 
 
 class Reactions:
-    """The only key is a pilot's id: all of its figures are set together."""
+    """The only key is a pilot, `<agency>|<id>`: all of its figures are set together."""
 
     def __init__(self, work: Work, keyring: Keyring, small_cell: int) -> None:
         self._work = work
@@ -46,15 +48,16 @@ class Reactions:
     def touched(self, rows: Mapping[Key, Row], facts: Sequence[Fact]) -> None:
         """Persists which pilots these facts concern, before the cursor moves."""
         trace = facts[0].trace if facts else None
-        self._work.touch(pilots_in(rows.values()), trace)
+        self._work.touch({task_of(pilot) for pilot in pilots_in(rows.values())}, trace)
 
     def touch_all(self) -> None:
         """Every pilot that has a plan: after a rebuild."""
-        self._work.touch({str(row.pilot) for row in documents.PlanRow.objects.only("pilot") if row.pilot})
+        planned = documents.PlanRow.objects.only("agency", "pilot")
+        self._work.touch({task_of((row.agency, row.pilot)) for row in planned if row.pilot})
 
-    def waiting_for(self, pilots: Iterable[str]) -> set[str]:
+    def waiting_for(self, pilots: Iterable[Ref]) -> set[str]:
         """Which of these pilots' figures are not set yet."""
-        return self._work.still_waiting(pilots)
+        return self._work.still_waiting([task_of(pilot) for pilot in pilots])
 
     def step(self) -> bool:
         """Does what is due; True if there may be more. Each new day (UTC) all figures are set again: what is
@@ -66,15 +69,16 @@ class Reactions:
         tasks = self._work.due()
         if not tasks:
             return False
-        pilots, plans, progress = documents.pilots_and_what_is_theirs([task.key for task in tasks])
+        pilots, plans, progress = documents.pilots_and_what_is_theirs({pilot_of_task(task) for task in tasks})
         told: Figures = {}
         done = []
         for task in tasks:
-            pilot = pilots.get(task.key)
+            ref = pilot_of_task(task)
+            pilot = pilots.get(ref)
             try:
                 if pilot is not None:
                     with span("set figures", task.trace, pilot=task.key):
-                        told |= self._figures(pilot, plans.get(task.key, []), progress.get(task.key, []), task)
+                        told |= self._figures(pilot, plans.get(ref, []), progress.get(ref, []), task)
             except Exception as error:  # kept with its reason and tried again later
                 log.exception("figures of %s could not be set", task.key)
                 self._work.put_off(task, f"{type(error).__name__}: {error}")
@@ -88,25 +92,25 @@ class Reactions:
         """What is known of a pilot, from each source; publishes what is due."""
         told: Figures = {}
         if sharing.follow_audience(self._ledger, pilot, [*planned, *progress], task.trace):
-            planned, progress = documents.plans_of(pilot.id), documents.progress_of(pilot.id)
+            planned, progress = documents.plans_of(*ref_of(pilot)), documents.progress_of(*ref_of(pilot))
         if not pilot.is_live:
             return told
         lead = pilot.key[0]
-        plans = [plan for row in planned if (plan := figures.plan_of(row)) and row.key[0] == lead]
+        plans = [plan for row in planned if (plan := figures.plan_of(row))]
         if self._keyring.hosts(lead):
             own = {plan.id: self._counting(plan, pilot, progress) for plan in plans}
-            told[pilot.id, "private"] = self._document(pilot, "private", plans, own)
+            told[ref_of(pilot), "private"] = self._document(pilot, "private", plans, own)
             if self._publish(pilot, plans, own, progress, task):
-                progress = documents.progress_of(pilot.id)
+                progress = documents.progress_of(*ref_of(pilot))
         else:
             for plan in plans:
                 sharing.contribute(self._ledger, pilot, plan, self.threshold_of, task.trace)
         others = {plan.id: figures.published(plan, lead, progress) for plan in plans}
-        told[pilot.id, "published"] = self._document(pilot, "published", plans, others)
+        told[ref_of(pilot), "published"] = self._document(pilot, "published", plans, others)
         return told
 
     def _counting(self, plan: IndicatorPlan, pilot: Row, progress: Sequence[Row]) -> Current:
-        own = [one for one in self._batches.of(plan.id) if self._keyring.hosts(one.agency)]
+        own = [one for one in self._batches.of(pilot.key[0], plan.id) if self._keyring.hosts(one.agency)]
         others = sharing.told_by_others(plan, progress, self._keyring.hosts)
         return figures.counting(plan, pilot.state, [*own, *others])
 
@@ -137,22 +141,31 @@ class Reactions:
 
     def threshold_of(self, agency: str) -> int:
         """Below how many people a figure is withheld: the agency's own number, else the node's default."""
-        row = documents.find("agency", agency)
+        row = documents.owned("agency", agency, agency)
         own = row.state.get("small_cell") if row is not None else None
         return own if isinstance(own, int) and own >= 2 else self._small_cell
 
 
-def pilots_in(rows: Iterable[Row]) -> set[str]:
-    """The pilots that rows of any kind speak of."""
-    pilots: set[str] = set()
+def pilots_in(rows: Iterable[Row]) -> set[Ref]:
+    """The pilots that rows of any kind speak of, each its lead's."""
+    pilots: set[Ref] = set()
     for row in rows:
-        state = row.state
+        state, agency = row.state, row.key[0]
         if row.kind == "pilot":
-            pilots.add(row.id)
-        elif row.kind == "observations":
-            pilots.update(str(one.get("pilot")) for one in state.get("rows") or () if isinstance(one, dict))
-        elif row.kind == "upload":
-            pilots.update(str(pilot) for pilot in state.get("pilots") or ())
+            pilots.add(ref_of(row))
+        elif row.kind in ("observations", "upload"):
+            about = state.get("rows" if row.kind == "observations" else "about")
+            told = [one for one in about if isinstance(one, dict)] if isinstance(about, list) else []
+            pilots.update((lead_of(one, agency), str(one.get("pilot"))) for one in told)
         elif isinstance(state.get("pilot"), str):
-            pilots.add(state["pilot"])
+            pilots.add(documents.pilot_of(row))
     return pilots
+
+
+def task_of(pilot: Ref) -> str:
+    return "|".join(pilot)
+
+
+def pilot_of_task(task: Task) -> Ref:
+    agency, _, pilot = task.key.partition("|")
+    return agency, pilot

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from services.metrics import documents
 from services.metrics.current import Recorded
 from services.metrics.figures import recorded_in
+from shared.ledger.owners import Ref
 
 MOST_ROWS = 40_000
 """Observations remembered, of all indicators together: about 1.5 KB each."""
@@ -20,7 +21,7 @@ class Read:
     """A batch as of one revision of its row: its observations by indicator."""
 
     revision: int
-    rows: Mapping[str, tuple[Recorded, ...]]
+    rows: Mapping[Ref, tuple[Recorded, ...]]
     size: int
 
 
@@ -37,17 +38,17 @@ class Batches:
         """How many observations."""
         return self._size
 
-    def of(self, indicator: str) -> list[Recorded]:
-        """The observations of an indicator that count: of uploads that are complete, as they stand now."""
+    def of(self, lead: str, indicator: str) -> list[Recorded]:
+        """The observations of a lead's indicator that count: of uploads that are complete, as they stand now."""
         found: list[Recorded] = []
-        standing = documents.standing_batches(indicator)
+        standing = documents.standing_batches(lead, indicator)
         missing = [one for one, revision in standing.items() if not self._knows(one, revision)]
         for row_id, row in documents.batches(missing).items():
             self._take(row_id, row.revision, recorded_in(row))
         for row_id in standing:
             held = self._read.get(row_id)
             if held is not None:  # a batch that went in this moment is told of by the next touch
-                found += held.rows.get(indicator, ())
+                found += held.rows.get((lead, indicator), ())
                 self._read.move_to_end(row_id)
         self._shrink()
         return found
@@ -56,7 +57,7 @@ class Batches:
         held = self._read.get(row_id)
         return held is not None and held.revision == revision
 
-    def _take(self, row_id: str, revision: int, rows: Mapping[str, tuple[Recorded, ...]]) -> None:
+    def _take(self, row_id: str, revision: int, rows: Mapping[Ref, tuple[Recorded, ...]]) -> None:
         held = self._read.pop(row_id, None)
         size = sum(len(each) for each in rows.values())
         self._read[row_id] = Read(revision, rows, size)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
-from services.metrics.reach import KINDS, Bounds, Kind, SiteReach, of_pilots
+from services.metrics.reach import KINDS, Bounds, Kind, SiteReach, named, of_pilots
 from services.metrics.results import LEVELS, Level, Result, Status
 from shared.vocabulary import sdg
 
@@ -39,16 +39,22 @@ class PilotRow:
     reach: tuple[SiteReach, ...] = ()
     apart: bool = False
 
+    @property
+    def name(self) -> str:
+        return named(self.agency, self.pilot)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A roll-up. `reach` per kind of people; `sources` counts pilots by where their figures come from."""
+    """A roll-up. `reach` per kind of people; `sources` counts pilots by where their figures come from; `leads` are the
+    agencies of `pilots`, in their order."""
 
     pilots: tuple[str, ...]
     statuses: Mapping[Status, int]
     evidence: Mapping[Level, int]
     reach: Mapping[Kind, Bounds]
     sources: Mapping[Source, int]
+    leads: tuple[str, ...] = ()
 
 
 def goals_of(contributes_to: Iterable[str]) -> frozenset[str]:
@@ -57,21 +63,21 @@ def goals_of(contributes_to: Iterable[str]) -> frozenset[str]:
 
 
 def choose(
-    private: Mapping[str, PilotRow], published: Mapping[str, PilotRow], hosted: Collection[str]
+    private: Mapping[Any, PilotRow], published: Mapping[Any, PilotRow], hosted: Collection[str]
 ) -> list[PilotRow]:
     """One row per pilot: private facts for agencies hosted here, published ones for others, never both."""
     chosen = [row for row in private.values() if row.agency in hosted]
     chosen += [row for row in published.values() if row.agency not in hosted]
-    return sorted(chosen, key=lambda row: row.pilot)
+    return sorted(chosen, key=lambda row: (row.pilot, row.agency))
 
 
 def of_pilot(row: PilotRow) -> Row:
-    return _row([row], lambda _: True, lambda _: True, ())
+    return _row([row], lambda *_: True, lambda _: True, ())
 
 
 def of_all(rows: Iterable[PilotRow], shared: Collection[frozenset[str]] = ()) -> Row:
     """All pilots together."""
-    return _row(rows, lambda _: True, lambda _: True, shared)
+    return _row(rows, lambda *_: True, lambda _: True, shared)
 
 
 def per_goal(rows: Iterable[PilotRow], shared: Collection[frozenset[str]] = ()) -> dict[str, Row]:
@@ -90,32 +96,32 @@ def per_country(rows: Iterable[PilotRow], shared: Collection[frozenset[str]] = (
 
 def _of_goal(goal: str, rows: Iterable[PilotRow], shared: Collection[frozenset[str]]) -> Row:
     concerned = [row for row in rows if any(goal in each for each in row.goals.values())]
-    by_pilot = {row.pilot: row.goals for row in concerned}
-    return _row(concerned, lambda r: goal in by_pilot[r.pilot].get(r.indicator, ()), lambda _: True, shared)
+    return _row(concerned, lambda row, one: goal in row.goals.get(one.indicator, ()), lambda _: True, shared)
 
 
 def _of_country(country: str, rows: Iterable[PilotRow], shared: Collection[frozenset[str]]) -> Row:
     concerned = [row for row in rows if country in row.countries]
-    return _row(concerned, lambda _: True, lambda site: site.country == country, shared)
+    return _row(concerned, lambda *_: True, lambda site: site.country == country, shared)
 
 
 def _row(
     rows: Iterable[PilotRow],
-    counts: Callable[[Result], bool],
+    counts: Callable[[PilotRow, Result], bool],
     here: Callable[[SiteReach], bool],
     shared: Collection[frozenset[str]],
 ) -> Row:
-    rows = sorted(rows, key=lambda row: row.pilot)
-    results = [result for row in rows for result in row.results if counts(result)]
+    rows = sorted(rows, key=lambda row: (row.pilot, row.agency))
+    results = [result for row in rows for result in row.results if counts(row, result)]
     sites = [site for row in rows for site in row.reach if here(site)]
     silent = sum(1 for row in rows if not any(here(site) for site in row.reach))
-    apart = {row.pilot for row in rows if row.apart}
+    apart = {row.name for row in rows if row.apart}
     return Row(
         pilots=tuple(row.pilot for row in rows),
         statuses=_all(STATUSES, Counter(result.status for result in results)),
         evidence=_all(LEVELS, Counter(result.evidence for result in results)),
         reach={kind: _with_silent(of_pilots(sites, kind, shared, apart), silent) for kind in KINDS},
         sources=_all(SOURCES, Counter(row.source for row in rows)),
+        leads=tuple(row.agency for row in rows),
     )
 
 

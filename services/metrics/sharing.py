@@ -22,6 +22,7 @@ from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE
 from shared.http.recording import audience_of
 from shared.ledger.ledger import Ledger
 from shared.ledger.narrowing import wider_ledger, withdraw_from_mesh
+from shared.ledger.owners import ref_of
 from shared.ledger.rows import WITHDRAWN, Row
 from shared.vocabulary.dimensions import TOTAL
 
@@ -84,10 +85,12 @@ def contribute(
     ledger: Ledger, pilot: Row, plan: IndicatorPlan, threshold_of: Callable[[str], int], trace: str | None
 ) -> None:
     """Publishes the figures that hosted agencies own in a pilot whose lead another node hosts."""
-    lead, batches = pilot.key[0], documents.batches_of(plan.id)
+    lead = pilot.key[0]
+    batches = documents.batches_of(lead, plan.id)
     sites = figures.sites_of(pilot.state)
     for agency in sorted({row.key[0] for row in batches if ledger.hosts(row.key[0])} - {lead}):
-        recorded = [one for row in batches if row.key[0] == agency for one in figures.recorded_in(row).get(plan.id, ())]
+        theirs = [figures.recorded_in(row) for row in batches if row.key[0] == agency]
+        recorded = [one for read in theirs for one in read.get((lead, plan.id), ())]
 
         def owned(plan: IndicatorPlan, told: Mapping[str, Any], agency: str = agency) -> dict[str, Any]:
             own = [
@@ -97,8 +100,8 @@ def contribute(
             ]
             return {**told, "figures": own, "lead": lead}
 
-        publisher = Publisher(ledger, agency, pilot, threshold_of(agency), ("contribution", agency), owned, trace)
-        there = {row.id for row in documents.progress_of(plan.pilot) if row.key[0] == agency}
+        publisher = Publisher(ledger, agency, pilot, threshold_of(agency), ("contribution", lead, agency), owned, trace)
+        there = {row.id for row in documents.progress_of(*ref_of(pilot)) if row.key[0] == agency}
         publisher.publish(plan, figures.counting(plan, pilot.state, recorded).figures, there)
 
 

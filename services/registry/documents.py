@@ -141,17 +141,9 @@ def screenings_of(agency: str, pilot: str) -> list[Row]:
 def page(
     kind: str, query: dict[str, Any], *, reader: str, after: str | None, limit: int
 ) -> tuple[list[Row], str | None]:
-    """Live records that `reader`'s agency may see, newest first, at most `limit`; and the cursor if there may be more.
+    """Live records that `reader`'s agency may see, newest first, about `limit`; and the cursor if there may be more.
 
-    `query` is a MongoDB filter over the kind's columns. Records of one id, each of another agency, stand on one page.
+    `query` is a MongoDB filter over the kind's columns.
     """
     visible: dict[str, Any] = {"live": True, "$or": [{"audience": MESH_AUDIENCE}, {"agency": reader}]}
-    clauses = [visible, query]
-    if after is not None:
-        clauses.append({"id": {"$lt": after}})
-    rows = rows_of(DOCUMENTS[kind].objects(__raw__={"$and": clauses}).order_by("-id_").limit(limit + 1))
-    shown = rows[:limit]
-    if len(rows) > limit and rows[limit].id == shown[-1].id:
-        last = rows_of(DOCUMENTS[kind].objects(__raw__={"$and": [*clauses, {"id": shown[-1].id}]}))
-        shown += [row for row in last if row.key not in {one.key for one in shown}]
-    return shown, shown[-1].id if len(rows) > limit else None
+    return owners.page_of(DOCUMENTS[kind], [visible, query], after, limit)

@@ -8,6 +8,7 @@ address) is it decided here whose record is meant, by who asks and never by what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from shared.facts.names import SERVICE_OF
 from shared.ledger.documents import StateRow, row_id, rows_of
@@ -44,6 +45,20 @@ def those_owned(documents: Documents, kind: str, refs: Iterable[Ref]) -> dict[Re
 def claims_to(documents: Documents, kind: str, record_id: str) -> list[Row]:
     """Every agency's record with this id, gone or not, by the agencies' names."""
     return sorted(rows_of(documents[kind].objects(id_=record_id)), key=lambda row: row.key)
+
+
+def page_of(
+    document: type[StateRow], clauses: Sequence[Mapping[str, Any]], after: str | None, limit: int
+) -> tuple[list[Row], str | None]:
+    """Rows that meet all clauses, by id, newest first; and the cursor if there may be more. At most `limit`, but that
+    records of one id, each of another agency, stand on one page."""
+    asked = [*clauses, *([{"id": {"$lt": after}}] if after is not None else [])]
+    rows = rows_of(document.objects(__raw__={"$and": asked}).order_by("-id_").limit(limit + 1))
+    shown = rows[:limit]
+    if len(rows) > limit and rows[limit].id == shown[-1].id:
+        last = rows_of(document.objects(__raw__={"$and": [*clauses, {"id": shown[-1].id}]}))
+        shown += [row for row in last if row.key not in {one.key for one in shown}]
+    return shown, shown[-1].id if len(rows) > limit else None
 
 
 def the_one(

@@ -104,7 +104,7 @@ def suspended(
     if agency not in testbed["agencies"]:
         raise Forbidden(f"{agency} is not a member of this testbed.")
     state: State = {
-        "id": suspension_id(str(testbed["lead"]), str(testbed["id"]), agency),
+        "id": suspension_id(str(testbed.get("lead")), str(testbed["id"]), agency),
         "agency": agency,
         "testbed": testbed["id"],
         "lead": testbed.get("lead"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from services.metrics import changes, documents, uploads
+from services.metrics.folds import lead_of
 from services.metrics.observations import Observation
 from shared.facts.fact import rfc3339
 from shared.facts.ids import new_id
@@ -25,6 +27,7 @@ from shared.http.posted import (
 )
 from shared.http.recording import ledger_of
 from shared.ledger.drafts import Author
+from shared.ledger.owners import Ref, ref_of
 from shared.problems import Fault, Invalid, Misdirected, NotFound
 
 router = APIRouter(prefix="/v1", tags=["observations"])
@@ -87,19 +90,19 @@ def hand_in(
         state = earlier.fact.state or {}
         again: dict[str, Any] = {"upload": earlier.answer, "status": "complete", "rows": _count(state), "notices": []}
         return JSONResponse({**again, "place": earlier.fact.place}, 202, headers={"Idempotency-Replayed": "true"})
-    accepted = uploads.check(body.document, caller.agency, ledger.now().date())
+    checked = uploads.check(body.document, caller.agency, ledger.now().date(), ledger.hosts)
     author = Author(caller.id, role, caller.office)
-    done = uploads.record(ledger, caller.agency, author, upload, body.document, command)
+    done = uploads.record(ledger, caller.agency, author, upload, checked.rows, command)
     told: dict[str, Any] = {
         "upload": done.upload,
         "status": "complete",
         "rows": done.rows,
         "parts": done.parts,
         "place": done.fact.place,
-        "notices": [{"field": n.field, "code": n.code, "detail": n.detail} for n in accepted.notices],
+        "notices": [{"field": n.field, "code": n.code, "detail": n.detail} for n in checked.accepted.notices],
     }
     if wait == "folded":
-        told["folded"] = _wait_until_folded(request, {str(row["pilot"]) for row in body.document})
+        told["folded"] = _wait_until_folded(request, uploads.pilots_of(checked.rows, caller.agency))
     return JSONResponse(told, 202, headers={"Location": f"{request.scope['root_path']}/v1/uploads/{done.upload}"})
 
 
@@ -108,7 +111,7 @@ def _count(state: dict[str, Any]) -> int:
     return len(rows) if isinstance(rows, list) else int(rows or 0)
 
 
-def _wait_until_folded(request: Request, pilots: set[str]) -> bool:
+def _wait_until_folded(request: Request, pilots: Sequence[Ref]) -> bool:
     """True once the figures of these pilots are set; False if that takes longer than a client should wait."""
     reactions, parts = request.app.state.reactions, request.app.state.parts
     deadline = time.monotonic() + WAIT_SECONDS
@@ -126,7 +129,7 @@ def get_upload(request: Request, caller: Caller, upload: str) -> dict[str, Any]:
     batches = documents.batches_of_upload(caller.agency, upload)
     if not batches:
         raise NotFound("No upload of your agency has this id.")
-    whole = documents.find("upload", upload)
+    whole = documents.owned("upload", caller.agency, upload)
     complete = any(row.state.get("complete") is True for row in batches) or (whole is not None and whole.is_live)
     return {
         "upload": upload,
@@ -145,17 +148,20 @@ def list_observations(
     caller: Caller,
     indicator: Annotated[str | None, Query(max_length=64)] = None,
     pilot: Annotated[str | None, Query(max_length=64)] = None,
+    lead: Annotated[str | None, Query(max_length=32, description="Whose indicator or pilot; all if left out.")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> dict[str, Any]:
     if indicator is None and pilot is None:
         raise Invalid([Fault("indicator", "missing", "say of which indicator or pilot, as ?indicator= or ?pilot=")])
-    indicators = [indicator] if indicator else [row.id for row in documents.plans_of(str(pilot))]
+    plans = documents.claims_to("plan", indicator) if indicator else documents.plans_about(str(pilot))
     items = [
         {**row, "agency": batch.key[0], "ledger_place": batch.shown.place, "row": number}
-        for one in indicators
-        for batch in documents.batches_of(one)
+        for plan in plans
+        if lead in (None, plan.key[0])
+        for batch in documents.batches_of(*ref_of(plan))
         if batch.key[0] == caller.agency
         for number, row in enumerate(batch.state.get("rows") or ())
-        if row.get("indicator") == one and (pilot is None or row.get("pilot") == pilot)
+        if (lead_of(row, caller.agency), row.get("indicator")) == ref_of(plan)
+        and (pilot is None or row.get("pilot") == pilot)
     ]
     return {"items": items[:limit], "next": None, "total": len(items)}

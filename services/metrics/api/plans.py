@@ -9,11 +9,11 @@ from fastapi.responses import JSONResponse
 
 from services.metrics import changes, documents, figures
 from services.metrics.plans import IndicatorPlan
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged, list_answer
 from shared.http.posted import Body, IdempotencyKey, IfMatch, describes, etag
 from shared.http.recording import audience_of, change_record, create, may_see, readable, told_row
-from shared.ledger.documents import rows_of
+from shared.ledger.owners import page_of, ref_of
 from shared.ledger.rows import Row
 from shared.problems import Conflict, Fault, Invalid
 
@@ -33,12 +33,9 @@ def list_plans(
         query["pilot"] = pilot
     if agency is not None:
         query["agency"] = agency
-    if page.after is not None:
-        query["id"] = {"$lt": page.after}
-    found = rows_of(documents.PlanRow.objects(__raw__=query).order_by("-id_").limit(page.limit + 1))
+    found, last = page_of(documents.PlanRow, [query], page.after, page.limit)
     visible = [row for row in found if may_see(caller, row.key[0], audience_of(row))]
-    last = found[page.limit - 1].id if len(found) > page.limit else None
-    return list_answer(request, [told_row(row) for row in visible[: page.limit]], last)
+    return list_answer(request, [told_row(row) for row in visible], last)
 
 
 @router.post("", status_code=201, summary="Plan an indicator of your pilot", openapi_extra=describes(IndicatorPlan))
@@ -55,7 +52,7 @@ def register_plan(request: Request, caller: Caller, body: Body, key: Idempotency
             audience=audience_of(pilot),
         )
         twin = next(
-            (row for row in documents.plans_of(pilot.id) if row.state.get("code") == change.state["code"]), None
+            (row for row in documents.plans_of(*ref_of(pilot)) if row.state.get("code") == change.state["code"]), None
         )
         if twin is not None:
             raise Conflict(f"The pilot has a plan with code {change.state['code']} already: revise {twin.id}.")
@@ -65,15 +62,18 @@ def register_plan(request: Request, caller: Caller, body: Body, key: Idempotency
 
 
 def _pilot(caller: Caller, pilot_id: Any) -> Row:
-    row = documents.find("pilot", pilot_id) if isinstance(pilot_id, str) else None
-    if row is None or not row.is_live or not may_see(caller, row.key[0], audience_of(row)):
+    """The caller's own pilot with this id; another's only where it has none, to be told that it is another's."""
+    claims = documents.claims_to("pilot", pilot_id) if isinstance(pilot_id, str) else []
+    seen = [row for row in claims if row.is_live and may_see(caller, row.key[0], audience_of(row))]
+    row = min(seen, key=lambda one: (one.key[0] != caller.agency, one.key), default=None)
+    if row is None:
         raise Invalid([Fault("pilot", "unknown_pilot", "no pilot that you may see has this id; register it first")])
     return row
 
 
 @router.get("/{plan_id}", summary="One plan")
-def get_plan(request: Request, caller: Caller, plan_id: str) -> JSONResponse:  # noqa: ARG001 - as its siblings
-    row = readable(documents.find, caller, "plan", plan_id)
+def get_plan(request: Request, caller: Caller, plan_id: str, owner: Owner = None) -> JSONResponse:
+    row = readable(request, documents.claims_to, caller, "plan", plan_id, owner)
     return JSONResponse(told_row(row), headers={"ETag": etag(row.version)})
 
 
@@ -81,10 +81,10 @@ def get_plan(request: Request, caller: Caller, plan_id: str) -> JSONResponse:  #
 def revise_plan(
     request: Request, caller: Caller, plan_id: str, body: Body, expected: IfMatch, key: IdempotencyKey = None
 ) -> JSONResponse:
-    row = readable(documents.find, caller, "plan", plan_id)
+    row = readable(request, documents.claims_to, caller, "plan", plan_id)
 
     def decide(state: dict[str, Any], version: int) -> changes.PlanChange:
-        pilot = documents.find("pilot", str(state["pilot"]))
+        pilot = documents.owned("pilot", row.key[0], str(state["pilot"]))
         sites = {} if pilot is None else figures.sites_of(pilot.state)
         return changes.revise_plan(
             state, body.as_object(), version=version, sites=sites, actor=caller, audience=audience_of(row)
@@ -95,7 +95,7 @@ def revise_plan(
 
 @router.delete("/{plan_id}", summary="Withdraw a plan")
 def withdraw_plan(request: Request, caller: Caller, plan_id: str, expected: IfMatch) -> JSONResponse:
-    row = readable(documents.find, caller, "plan", plan_id)
+    row = readable(request, documents.claims_to, caller, "plan", plan_id)
 
     def decide(state: dict[str, Any], version: int) -> changes.PlanChange:
         return changes.withdraw_plan(state, version=version, actor=caller, audience=audience_of(row))

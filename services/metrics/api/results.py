@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from services.metrics import documents, figures
-from services.metrics.reach import KINDS, agreed_sharing
+from services.metrics.reach import KINDS, agreed_sharing, named
 from services.metrics.rollup import PilotRow, Row, choose, of_all, of_pilot, per_country, per_goal
 from shared.access.actors import Actor
 from shared.facts.fact import rfc3339
-from shared.http.caller import Caller
+from shared.http.caller import Caller, Owner
 from shared.http.paging import Paged, list_answer
 from shared.http.recording import audience_of, may_see, readable, told_row
+from shared.ledger.owners import ref_of
 from shared.ledger.rows import Row as SharedRow
 from shared.problems import Fault, Invalid
 from shared.vocabulary import places, sdg
@@ -35,17 +36,17 @@ def _source(caller: Actor, agency: str) -> str:
     return "private" if caller.agency == agency else "published"
 
 
-def _living(caller: Actor, pilot_id: str) -> SharedRow:
+def _living(request: Request, caller: Actor, pilot_id: str, agency: str | None) -> SharedRow:
     """The pilot, if this caller may see it and it is still there: one that was narrowed takes its figures with it."""
-    row = readable(documents.find, caller, "pilot", pilot_id)
+    row = readable(request, documents.claims_to, caller, "pilot", pilot_id, agency)
     told_row(row)  # raises Gone
     return row
 
 
-def _of_pilot(caller: Actor, pilot_id: str) -> dict[str, Any]:
-    row = _living(caller, pilot_id)
+def _of_pilot(request: Request, caller: Actor, pilot_id: str, agency: str | None) -> dict[str, Any]:
+    row = _living(request, caller, pilot_id, agency)
     source = _source(caller, row.key[0])
-    found = documents.figures({"_id": f"{pilot_id}|{source}"})
+    found = documents.figures({"_id": documents.figures_key(ref_of(row), source)})
     if not found:
         return {
             "pilot": pilot_id,
@@ -72,8 +73,8 @@ def _about(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/pilots/{pilot_id}/results", summary="A pilot's results against its plan")
-def pilot_results(request: Request, caller: Caller, pilot_id: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
-    document = _of_pilot(caller, pilot_id)
+def pilot_results(request: Request, caller: Caller, pilot_id: str, owner: Owner = None) -> dict[str, Any]:
+    document = _of_pilot(request, caller, pilot_id, owner)
     told = {**_about(document), "results": document["figures"]["results"]}
     if document["source"] == "private":
         told["questions"] = document["figures"]["questions"]
@@ -81,8 +82,8 @@ def pilot_results(request: Request, caller: Caller, pilot_id: str) -> dict[str, 
 
 
 @router.get("/pilots/{pilot_id}/reach", summary="How many people a pilot reached, each counted once")
-def pilot_reach(request: Request, caller: Caller, pilot_id: str) -> dict[str, Any]:  # noqa: ARG001 - as its siblings
-    document = _of_pilot(caller, pilot_id)
+def pilot_reach(request: Request, caller: Caller, pilot_id: str, owner: Owner = None) -> dict[str, Any]:
+    document = _of_pilot(request, caller, pilot_id, owner)
     row = figures.read_back(document)
     return {**_about(document), **told_rollup(of_pilot(row)), "sites": document["figures"]["reach"]}
 
@@ -124,9 +125,10 @@ def list_progress(
     caller: Caller,
     page: Paged,
     pilot: Annotated[str, Query(max_length=64)],
+    owner: Owner = None,
 ) -> JSONResponse:
-    _living(caller, pilot)
-    rows = [row for row in documents.progress_of(pilot) if may_see(caller, row.key[0], audience_of(row))]
+    lead = _living(request, caller, pilot, owner).key[0]
+    rows = [row for row in documents.progress_of(lead, pilot) if may_see(caller, row.key[0], audience_of(row))]
     start = next((number + 1 for number, row in enumerate(rows) if row.id == page.after), 0) if page.after else 0
     shown = rows[start : start + page.limit]
     last = shown[-1].id if len(rows) > start + page.limit else None
@@ -137,20 +139,19 @@ def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], froze
     """One row per pilot, from the caller's own observations or from what others published; agreed sharing; and on
     whose figures it rests."""
     found = documents.figures(query)
-    private = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "private"}
-    published = {one["pilot"]: figures.read_back(one) for one in found if one["source"] == "published"}
+    private = {one["_id"]: figures.read_back(one) for one in found if one["source"] == "private"}
+    published = {one["_id"]: figures.read_back(one) for one in found if one["source"] == "published"}
     rows = choose(private, published, {caller.agency})
-    visible = documents.those("pilot", {row.pilot for row in rows})
-    rows = [
-        row for row in rows if row.pilot in visible and may_see(caller, row.agency, audience_of(visible[row.pilot]))
-    ]
-    declared = {one["pilot"]: one["figures"].get("shared_reach_with", []) for one in found}
-    lead_of = {one["pilot"]: one["agency"] for one in found}
-    chosen = {(row.pilot, row.source) for row in rows}
+    pilots = documents.those_owned("pilot", {(row.agency, row.pilot) for row in rows})
+    visible = {ref for ref, row in pilots.items() if row.is_live and may_see(caller, ref[0], audience_of(row))}
+    rows = [row for row in rows if (row.agency, row.pilot) in visible]
+    declared = {named(one["agency"], one["pilot"]): one["figures"].get("shared_reach_with", []) for one in found}
+    lead_of = {named(one["agency"], one["pilot"]): one["agency"] for one in found}
+    chosen = {(row.name, row.source) for row in rows}
     sources = {
         source
         for one in found
-        if (one["pilot"], one["source"]) in chosen
+        if (named(one["agency"], one["pilot"]), one["source"]) in chosen
         for source in (one["source"], *(one.get("sources") or {}).values())
     }
     said = {"basis": {source: BASIS[source] for source in sorted(sources)}, "versions": versions()}
@@ -160,7 +161,7 @@ def _chosen(caller: Actor, query: dict[str, Any]) -> tuple[list[PilotRow], froze
 def _told_or_none(row: Row | None) -> dict[str, Any]:
     if row is None:
         nothing = {kind: {"lower": None, "upper": None, "unknown": 0} for kind in KINDS}
-        return {"pilots": [], "statuses": {}, "evidence": {}, "reach": nothing, "sources": {}}
+        return {"pilots": [], "leads": [], "statuses": {}, "evidence": {}, "reach": nothing, "sources": {}}
     return told_rollup(row)
 
 
@@ -168,6 +169,7 @@ def told_rollup(row: Row) -> dict[str, Any]:
     """Counts and bounds; never a value of an official indicator."""
     return {
         "pilots": list(row.pilots),
+        "leads": list(row.leads),
         "statuses": dict(row.statuses),
         "evidence": dict(row.evidence),
         "reach": {kind: asdict(bounds) for kind, bounds in row.reach.items()},

@@ -21,7 +21,7 @@ class Stored:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: dict[str, Row] = {}
         self.read: list[str] = []
-        monkeypatch.setattr(documents, "standing_batches", lambda _: {one: r.revision for one, r in self.rows.items()})
+        monkeypatch.setattr(documents, "standing_batches", lambda *_: {one: r.revision for one, r in self.rows.items()})
         monkeypatch.setattr(documents, "batches", self.whole)
 
     def whole(self, ids: list[str]) -> dict[str, Row]:
@@ -58,7 +58,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> Stored:
 
 
 def values(batches: Batches) -> list[float | None]:
-    return sorted(one.observation.value or 0.0 for one in batches.of(INDICATOR))
+    return sorted(one.observation.value or 0.0 for one in batches.of("wfp", INDICATOR))
 
 
 def test_a_batch_is_read_once_and_again_when_it_has_changed(stored: Stored) -> None:
