@@ -87,14 +87,14 @@ class JournalFold:
         now = self._journal.now()
         described = []
         for fact in facts:
-            subject, audience = fact.header.subject, audience_of(fact.header.ledger)
+            itself, audience = (fact.header.agency, fact.header.subject), audience_of(fact.header.ledger)
             own = about(fact, now)
             others, unknown = known_to(audience, references(fact), known)
             told = joined(own, others, unknown=unknown)
-            apart, unknown = known_to(audience, references(fact) - {subject}, known)
+            apart, unknown = known_to(audience, references(fact) - {itself}, known)
             learned = told if fact.header.verb == WITHDRAWN else joined(own, apart, unknown=unknown)
             described.append(Described(fact, told, learned))
-            known[subject, audience] = [learned]  # for those later in this batch
+            known[itself, audience] = [learned]  # for those later in this batch
         return described
 
     def _guard(self, facts: Sequence[Fact]) -> None:

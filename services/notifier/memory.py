@@ -16,15 +16,18 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from shared.facts.fact import Fact
-from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE, LedgerName
+from shared.facts.names import MESH_AUDIENCE, PRIVATE_AUDIENCE, LedgerName, ledger_name
 from shared.ledger.appender import DUPLICATE_KEY
 from shared.ledger.rows import Redaction
 from shared.ledger.store import Document
 
-from .domain.attributes import LEARNED, references
+from .domain.attributes import LEARNED, Reference, references
 from .domain.entries import About
 from .domain.visibility import DESCRIBING, Circles, Claim, Sight, circles_of, claims_in, sight_of
 from .journal import about_of_raw, raw_of_about
+
+Known = dict[tuple[Reference, str], list[About]]
+"""What is remembered, by aggregate and audience."""
 
 EPOCH = 2**40
 """Sequences stay below this: epoch and sequence make one number that grows."""
@@ -49,13 +52,14 @@ class Memory:
     def open(self) -> None:
         self._known.create_index([("subject", ASCENDING), ("audience", ASCENDING)])
 
-    def recall(self, facts: Sequence[Fact]) -> dict[tuple[str, str], list[About]]:
-        """What is known, by (subject, audience), of all that these facts refer to."""
-        subjects = sorted(frozenset().union(*(references(fact) for fact in facts)))
-        known: dict[tuple[str, str], list[About]] = {}
-        if subjects:
-            for raw in self._known.find({"subject": {"$in": subjects}}):
-                known.setdefault((raw["subject"], raw["audience"]), []).append(about_of_raw(raw))
+    def recall(self, facts: Sequence[Fact]) -> Known:
+        """What is known, by aggregate and audience, of all that these facts refer to."""
+        wanted = frozenset().union(*(references(fact) for fact in facts))
+        known: Known = {}
+        if wanted:
+            for raw in self._known.find({"subject": {"$in": sorted({subject for _, subject in wanted})}}):
+                agency = ledger_name(raw["_id"].split("|", 1)[0]).agency  # whose ledger said it
+                known.setdefault(((agency, raw["subject"]), raw["audience"]), []).append(about_of_raw(raw))
         return known
 
     def learn(self, learned: Iterable[tuple[Fact, About]]) -> None:
@@ -78,16 +82,14 @@ class Memory:
             self._known.delete_one({"_id": f"{one.ledger}|{one.key[2]}", "order": order_of((one.epoch, one.sequence))})
 
 
-def known_to(
-    audience: str, subjects: Iterable[str], known: Mapping[tuple[str, str], list[About]]
-) -> tuple[list[About], bool]:
-    """What an event for `audience` may take from the subjects it refers to; True if one of them is not known."""
+def known_to(audience: str, named: Iterable[Reference], known: Known) -> tuple[list[About], bool]:
+    """What an event for `audience` may take from the aggregates it refers to; True if one of them is not known."""
     found: list[About] = []
     unknown = False
-    for subject in subjects:
-        here = known.get((subject, audience), [])
+    for one in named:
+        here = known.get((one, audience), [])
         if audience != MESH_AUDIENCE:
-            here = here + known.get((subject, MESH_AUDIENCE), [])
+            here = here + known.get((one, MESH_AUDIENCE), [])
         found += here
         unknown = unknown or not here
     return found, unknown

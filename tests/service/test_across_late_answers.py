@@ -128,7 +128,7 @@ def test_a_late_answer_is_set_aside_once(matching: QuietMatching) -> None:
     matching.wait(days=11)
     given.arrives()
     facts = matching.facts()
-    matching.work.touch([f"pilot|{pilot}"])
+    matching.work.touch([f"pilot|wfp|{pilot}"])
     matching.settle()
     assert matching.facts() == facts
 

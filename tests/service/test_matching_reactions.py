@@ -96,8 +96,8 @@ def test_doing_it_again_changes_nothing(matching: QuietMatching) -> None:
     matching.settle()
     facts = matching.facts()
 
-    keys = [f"pilot|{pilot}" for pilot in pilots]
-    keys += [f"offer|data.earth_observation|{offer}", "slots|fao", "rules|wfp", f"promise|{offer}"]
+    keys = [f"pilot|{lead}|{pilot}" for lead, pilot in zip(("wfp", "who", "itu"), pilots, strict=True)]
+    keys += [f"offer|data.earth_observation|fao|{offer}", "slots|fao", "rules|wfp", f"promise|fao|{offer}"]
     for _ in range(2):
         matching.work.touch(keys)
         matching.settle()
@@ -136,9 +136,9 @@ def test_wherever_it_is_interrupted_it_ends_as_if_it_had_not_been(
             if said:
                 matching.says(*said, pilot)
             try:
-                follow.follow(pilot)
+                follow.follow("wfp", pilot)
             except Crash:
-                follow.follow(pilot)
+                follow.follow("wfp", pilot)
         monkeypatch.setattr(Following, "_write", write)
         matching.settle()
         ends.append([(one["status"], team(one), one["round"]) for one in matching.chain(pilot)])

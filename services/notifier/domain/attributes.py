@@ -30,7 +30,11 @@ REFERENCES = {
     "plan": "plan",
     "indicator": "indicator",
 }
-"""Fields that name another aggregate by id, and that aggregate's kind."""
+"""Fields that name another aggregate by id, and that aggregate's kind. Whose it is: the lead's that the state names,
+else the author's own."""
+
+Reference = tuple[str, str]
+"""(agency, `pilot/<id>`): an id names an aggregate only together with its owner."""
 
 LEARNED = frozenset(REFERENCES.values())
 """Kinds that other events refer to: what they are about is remembered."""
@@ -60,21 +64,24 @@ def about(fact: Fact, now: datetime) -> About:
     )
 
 
-def references(fact: Fact) -> frozenset[str]:
-    """Subjects (`pilot/<id>`) from which this event takes what its own state does not say."""
+def references(fact: Fact) -> frozenset[Reference]:
+    """The aggregates from which this event takes what its own state does not say."""
     found = set()
     state = state_of(fact)
+    lead = state.get("lead")
+    owner = lead if isinstance(lead, str) and AGENCY.fullmatch(lead) else fact.header.agency
+    own = (fact.header.agency, fact.header.subject)
     for field, kind in REFERENCES.items():
         named = state.get(field)
         for one in named if isinstance(named, list) else [named]:
             identity = one.get("id") if isinstance(one, Mapping) else one
             if isinstance(identity, str) and len(identity) <= 64:
-                found.add(f"{kind}/{identity}")
+                found.add((owner, f"{kind}/{identity}"))
     if fact.header.kind in LEARNED:
         if fact.header.version > 1:  # who follows what it was about until now learns of the change as well
-            found.add(fact.header.subject)
+            found.add(own)
         else:
-            found.discard(fact.header.subject)
+            found.discard(own)
     return frozenset(found)
 
 

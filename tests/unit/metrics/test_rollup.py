@@ -73,7 +73,7 @@ def test_private_figures_for_hosted_agencies_and_published_ones_for_others_never
 
 def test_a_pilot_never_moves_a_national_indicator() -> None:
     """Three hundred farmers do not move 2.3.1: a roll-up has nowhere to put a value of an official indicator."""
-    assert {field.name for field in fields(Row)} == {"pilots", "statuses", "evidence", "reach", "sources"}
+    assert {field.name for field in fields(Row)} == {"pilots", "leads", "statuses", "evidence", "reach", "sources"}
     assert all("." not in goal for goal in per_goal([a_row("a", ZMB=300)]))
 
 
