@@ -27,6 +27,7 @@ from shared.bus.recovery import Recovery
 from shared.facts.fact import Fact
 from shared.ledger.appender import Appender
 from shared.ledger.documents import StateRow
+from shared.ledger.folding import RowsFold
 from shared.ledger.follower import Fold, Follower
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -240,6 +241,8 @@ def assemble(
     database = ground.database(name)
     quarantine = Quarantine(ground.database("node").get_collection("quarantine"))
     parts = Parts(name, ground, broker, quarantine)
+    if isinstance(fold, RowsFold):
+        fold.claimed = lambda row, others: quarantine.note_claim(row.key[0], row.key[2], others, row.shown.place)
     if fold is not None:
         lease = Lease(database["leases"], "follower", replica_name(), ground.settings.lease_seconds)
         parts.follower = Follower(

@@ -14,7 +14,7 @@ from shared.facts.fact import rfc3339
 from shared.facts.names import ledger_name
 from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
-from shared.ledger.quarantine import Quarantine
+from shared.ledger.quarantine import CLAIMED, Quarantine
 from shared.ledger.store import Document, LedgerStore
 from shared.ledger.witness import ForeignHeads
 
@@ -126,7 +126,7 @@ class Standing:
 
     def trouble(self) -> dict[str, int]:
         """How much of each kind: refused as not authentic (times), unknown keys and gaps that facts wait for just now,
-        frozen ledgers, facts that this node cannot read, facts that were given up."""
+        frozen ledgers, facts that this node cannot read, facts that were given up, ids that several agencies use."""
         kinds = self.quarantine.kinds()
         waiting = self.intake.accepting.waiting.counts() if self.intake is not None else {}
         return {
@@ -136,6 +136,7 @@ class Standing:
             "frozen": len(self.store.frozen),
             "not_foldable": kinds.get("not_foldable", 0),
             "given_up": self.store.database["given_up"].estimated_document_count(),
+            "ids_claimed_by_several": kinds.get(CLAIMED, 0),
         }
 
     def intake_told(self) -> dict[str, Any] | None:

@@ -211,6 +211,20 @@ class Rows:
             whole = whole and answer.inserted_count + answer.matched_count == len(operations)
         return whole
 
+    def sharing_ids(self, rows: Iterable[Row]) -> dict[Key, list[str]]:
+        """Those of the rows whose id other agencies have given to a record of that kind as well, and who has."""
+        by_kind: dict[str, dict[str, list[Row]]] = {}
+        for row in rows:
+            by_kind.setdefault(row.kind, {}).setdefault(row.id, []).append(row)
+        found: dict[Key, set[str]] = {}
+        for kind, by_id in by_kind.items():
+            wanted = {"id": {"$in": sorted(by_id)}}
+            for raw in self.collection(kind).find(wanted, {"id": 1, "agency": 1}):
+                for row in by_id[raw["id"]]:
+                    if raw["agency"] != row.key[0]:
+                        found.setdefault(row.key, set()).add(raw["agency"])
+        return {key: sorted(agencies) for key, agencies in found.items()}
+
     def all(self) -> Iterator[Row]:
         for kind in sorted(self.kinds):
             for raw in self.collection(kind).find({}):

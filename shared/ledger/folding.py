@@ -11,6 +11,9 @@ from shared.ledger.documents import Rows
 from shared.ledger.rows import FORMAT, Key, Row
 from shared.telemetry import counter, span
 
+Claimed = Callable[[Row, Sequence[str]], None]
+"""Told of a new record whose id these other agencies use as well."""
+
 Touched = Callable[[Mapping[Key, Row], Sequence[Fact]], None]
 """Told which rows a batch changed or repeated; persists what must be acted on before the cursor moves."""
 
@@ -31,6 +34,7 @@ class RowsFold:
         self._touched = touched
         self.rebuilt: Callable[[], None] | None = None
         """Called after a rebuild: what is set from rows must be set again."""
+        self.claimed: Claimed | None = None
 
     def wants(self, ledger: LedgerName) -> bool:
         return ledger.service in self._services
@@ -43,7 +47,14 @@ class RowsFold:
             rows = self.rows.fold(mine)
             if self._touched is not None:
                 self._touched(rows, mine)
+            self._look_for_claims(rows)
         counter("pilotmesh.follower.folded").add(len(mine), {"service": self.name})
+
+    def _look_for_claims(self, rows: Mapping[Key, Row]) -> None:
+        new = [row for key, row in rows.items() if row.revision == 0 and key[1] == self.name]
+        if self.claimed is not None and new:
+            for key, others in self.rows.sharing_ids(new).items():
+                self.claimed(rows[key], others)
 
     def rebuild(self, ledgers: Iterable[tuple[str, Iterable[Sequence[Fact]]]]) -> dict[str, Head]:
         fresh = self.rows.beside("__rebuild")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,9 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from shared.ledger.store import Document
+
+CLAIMED = "claimed"
+"""Kind of trouble: an id that several agencies use, each in its own right."""
 
 KEPT_PER_SOURCE = 1000
 """Entries kept per source; after that only the count grows, so that a flooder fills nobody's disk."""
@@ -38,6 +41,7 @@ REMEDIES = {
     "gap": "Earlier facts are missing; they are asked for by themselves.",
     "fork": "Two facts claim one place. The ledger is frozen until its agency reopens it.",
     "position": "An old fact came again; nothing to do.",
+    "several_owners": "Nothing is mixed up: each record is its owner's. Ask whose copy it is, and why it was made.",
     "not_foldable": "This node is too old to read the fact. Update it; the fact is kept.",
 }
 
@@ -93,6 +97,18 @@ class Quarantine:
         }
         self._entries.update_one(
             {"_id": entry_id}, {"$setOnInsert": told, "$inc": {"count": 1}, "$set": {"last_at": now}}, upsert=True
+        )
+
+    def note_claim(self, owner: str, about: str, others: Sequence[str], place: str) -> None:
+        """A record of `owner` has an id that other agencies use for a record of that kind. It stops nothing."""
+        said = ", ".join([owner, *others])
+        self.add(
+            source=f"ids of {owner}",
+            kind=CLAIMED,
+            code="several_owners",
+            detail=f"ids claimed by several agencies: {said} each have a {about.replace('/', ' ', 1)}",
+            content=f"{owner}|{about}".encode(),
+            place=place,
         )
 
     def count_more(self, source: str, kind: str, count: int) -> None:
