@@ -109,7 +109,7 @@ async def say(visitor: Visiting, proposal_id: UUID, act: str) -> Response:
         if refusal.status == 401:
             raise
         return await _refused(visitor, proposal_id, statement, refusal)
-    return visitor.go(f"/proposals/{proposal_id}?said={act}")
+    return visitor.go(visitor.at(f"/proposals/{proposal_id}", said=act))
 
 
 def read_statement(visitor: Visitor, shown: Seen, act: str, fields: Mapping[str, str]) -> tuple[Statement, list[Fault]]:
@@ -158,16 +158,20 @@ def _units(visitor: Visitor, shown: Seen, fields: Mapping[str, str], faults: lis
 
 async def _send(visitor: Visitor, shown: Seen, said: Statement) -> None:
     """One call of the API; a second click on the same form is the same command."""
-    base, agency = f"/matching/v1/proposals/{shown.id}", visitor.person.agency
+    agency = visitor.person.agency
+
+    async def send(what: str, body: Mapping[str, Any]) -> None:
+        await visitor.node.post(visitor.at(f"/matching/v1/proposals/{shown.id}/{what}"), body, said.key)
+
     bound = {"proposal_hash": said.proposal_hash}
     if said.act == "release":
-        await visitor.node.post(f"{base}/release", bound, said.key)
+        await send("release", bound)
     elif said.act == "form":
-        await visitor.node.post(f"{base}/formation", bound, said.key)
+        await send("formation", bound)
     elif said.act == "ask":
-        await visitor.node.post(f"{base}/questions", {"agency": agency, **bound, "question": said.text}, said.key)
+        await send("questions", {"agency": agency, **bound, "question": said.text})
     elif said.act == "reply":
-        await visitor.node.post(f"{base}/answers", {"question": said.question, "answer": said.text}, said.key)
+        await send("answers", {"question": said.question, "answer": said.text})
     else:
         body: dict[str, Any] = {"agency": agency, "decision": ACTS[said.act].decision, **bound}
         if said.reason:
@@ -176,7 +180,7 @@ async def _send(visitor: Visitor, shown: Seen, said: Statement) -> None:
             body[ACTS[said.act].words] = said.text
         if said.units:
             body["units"] = dict(said.units)
-        await visitor.node.post(f"{base}/responses", body, said.key)
+        await send("responses", body)
 
 
 def _ask(visitor: Visitor, shown: Seen, said: Statement, faults: list[Fault], status: int = 200) -> Response:

@@ -130,6 +130,8 @@ def _explain_refusals(app: FastAPI) -> None:
         assert isinstance(error, Refusal)
         if error.status == HTTPStatus.UNAUTHORIZED:
             return await sign_in_first(request, error)
+        if error.slug == "several-owners":
+            return whose_is_meant(await _visitor(request), error)
         status = error.status if error.status in KINDS else 503
         return (await _visitor(request)).page("problem.html", status, kind=str(status), refusal=error)
 
@@ -147,6 +149,15 @@ def _explain_refusals(app: FastAPI) -> None:
     async def fault(request: Request, error: Exception) -> Response:
         log.error("unforeseen while answering %s %s", request.method, request.url.path, exc_info=error)
         return Visitor(request, "", None, {}).page("problem.html", 500, kind="500")
+
+
+def whose_is_meant(visitor: Visitor, error: Refusal) -> Response:
+    """Several agencies have a record with this id: the visitor chooses, nothing is guessed."""
+    url = visitor.request.url
+    named = [one for one in error.document.get("claimants") or () if isinstance(one, str)]
+    query = url.include_query_params
+    claimants = [{"agency": one, "path": f"/{url.path.lstrip('/')}?{query(agency=one).query}"} for one in named]
+    return visitor.page("problem.html", 409, kind="several", refusal=error, claimants=claimants)
 
 
 async def _visitor(request: Request) -> Visitor:

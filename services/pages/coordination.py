@@ -13,7 +13,7 @@ from starlette.responses import Response
 from services.pages.next_steps import Step, next_step
 from services.pages.node import Node, if_there, together
 from services.pages.visitor import Visiting
-from services.pages.work import asks, pilots_by_id
+from services.pages.work import asks, named, pilot_of, pilots_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,18 +35,18 @@ async def coordination(visitor: Visiting) -> Response:
     )
     of_pilot: dict[Any, list[Record]] = defaultdict(list)
     for proposal in proposals:
-        of_pilot[proposal.get("pilot")].append(proposal)
-    steps = [(pilot, next_step(pilot, of_pilot[pilot.get("id")])) for pilot in pilots]
+        of_pilot[pilot_of(proposal)].append(proposal)
+    steps = [(pilot, next_step(pilot, of_pilot[named(pilot)])) for pilot in pilots]
     asked = [one for one in invited if asks(one, person.agency)]
     running = [pilot for pilot in pilots if pilot.get("life") in ("running", "paused")][:MOST_RUNNING]
     titles, flags, standing = await together(
-        pilots_by_id(node, [one.get("pilot") for one in asked]),
+        pilots_of(node, [pilot_of(one) for one in asked]),
         _flags(node, running),
         if_there(node.get("/metrics/v1/overview"), {}),
     )
     return visitor.page(
         "coordination.html",
-        asked=[(one, titles.get(str(one.get("pilot")), {})) for one in asked],
+        asked=[(one, titles.get(pilot_of(one), {})) for one in asked],
         own=[one for one in steps if one[1].on == (person.agency,)],
         stuck=by_agency([one for one in steps if one[1].on and one[1].on != (person.agency,)]),
         flags=flags,
@@ -66,9 +66,8 @@ def by_agency(steps: Sequence[tuple[Record, Step]]) -> list[tuple[str, list[tupl
 
 async def _flags(node: Node, running: Sequence[Record]) -> list[tuple[Record, list[str]]]:
     """Running pilots that somebody should look at, and why (phrases `flag.<code>`)."""
-    results = await together(
-        *(if_there(node.get(f"/metrics/v1/pilots/{pilot.get('id')}/results"), {}) for pilot in running)
-    )
+    places = [(f"/metrics/v1/pilots/{pilot.get('id')}/results", named(pilot)[0]) for pilot in running]
+    results = await together(*(if_there(node.get(place, agency=lead), {}) for place, lead in places))
     today = datetime.now(UTC).date().isoformat()
     found = [(pilot, flags_of(pilot, result, today)) for pilot, result in zip(running, results, strict=True)]
     return [one for one in found if one[1]]

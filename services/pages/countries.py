@@ -16,6 +16,7 @@ from services.pages.node import if_there, together
 from services.pages.proposals import Seen
 from services.pages.show import sorted_by_name
 from services.pages.visitor import Visiting
+from services.pages.work import Name, named, pilot_of
 from shared.vocabulary import places
 
 router = APIRouter(include_in_schema=False)
@@ -53,8 +54,8 @@ async def one_country(visitor: Visiting, iso3: str) -> Response:
         if_there(node.items("/matching/v1/gaps", MOST, country=code), []),
         if_there(node.get(f"/metrics/v1/countries/{code}"), {}),
     )
-    of_pilot = {str(one.get("id")): [p for p in proposals if p.get("pilot") == one.get("id")] for one in pilots}
-    rows = [(pilot, next_step(pilot, of_pilot[str(pilot.get("id"))])) for pilot in pilots]
+    of_pilot = {named(one): [p for p in proposals if pilot_of(p) == named(one)] for one in pilots}
+    rows = [(pilot, next_step(pilot, of_pilot[named(pilot)])) for pilot in pilots]
     today = datetime.now(UTC)
     return visitor.page(
         "country.html",
@@ -74,12 +75,12 @@ async def one_country(visitor: Visiting, iso3: str) -> Response:
 
 
 def _open_needs(
-    visitor: Visiting, country: str, pilots: list[dict[str, Any]], of_pilot: Mapping[str, list[dict[str, Any]]]
+    visitor: Visiting, country: str, pilots: list[dict[str, Any]], of_pilot: Mapping[Name, list[dict[str, Any]]]
 ) -> list[tuple[Mapping[str, Any], str, bool, Any]]:
     """(pilot, need, essential, why) of what no proposal covers here."""
     found = []
     for pilot in pilots:
-        proposal = current_proposal(of_pilot[str(pilot.get("id"))])
+        proposal = current_proposal(of_pilot[named(pilot)])
         if proposal is None:
             continue
         seen = Seen(proposal, pilot, None)

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.pages.next_steps import current_proposal, member_of, next_step
-from services.pages.node import if_there, together
+from services.pages.node import FEW, if_there, together
 from services.pages.show import sorted_by_name
 from services.pages.visitor import Visiting
 from shared.vocabulary import places
@@ -44,19 +44,24 @@ async def all_pilots(
 async def one_pilot(visitor: Visiting, pilot_id: UUID, said: str = "") -> Response:
     person, node = visitor.person, visitor.node
     pilot, proposals, testbeds, plans, results, reach, history = await together(
-        node.get(f"/registry/v1/pilots/{pilot_id}"),
+        node.get(f"/registry/v1/pilots/{pilot_id}", **visitor.owner),
         if_there(node.items("/matching/v1/proposals", pilot=str(pilot_id)), []),
         if_there(node.items("/matching/v1/testbeds", pilot=str(pilot_id)), []),
         if_there(node.items("/metrics/v1/plans", pilot=str(pilot_id)), []),
-        if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/results"), {}),
-        if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/reach"), {}),
-        if_there(node.items(f"/registry/v1/pilots/{pilot_id}/history"), []),
+        if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/results", **visitor.owner), {}),
+        if_there(node.get(f"/metrics/v1/pilots/{pilot_id}/reach", **visitor.owner), {}),
+        if_there(node.items(f"/registry/v1/pilots/{pilot_id}/history", FEW, **visitor.owner), []),
     )
+    lead = pilot.get("lead_agency")
+    proposals = [one for one in proposals if one.get("lead") == lead]
+    testbeds = [one for one in testbeds if one.get("lead") == lead]
+    plans = [one for one in plans if one.get("agency") in (None, lead)]
     current = current_proposal(proposals)
-    mine = pilot.get("lead_agency") == person.agency
+    mine = lead == person.agency
     why_not: Mapping[str, Any] = {}
     if current and not mine and not member_of(current, person.agency):
-        why_not = await if_there(node.get(f"/matching/v1/pilots/{pilot_id}/why-not", agency=person.agency), {})
+        asked = node.get(f"/matching/v1/pilots/{pilot_id}/why-not", agency=person.agency, lead=str(lead))
+        why_not = await if_there(asked, {})
     return visitor.page(
         "pilot.html",
         pilot=pilot,

@@ -74,8 +74,10 @@ class Seen:
 
 async def seen_by(visitor: Visitor, proposal_id: UUID) -> Seen:
     """Raises `Refusal` (404) where there is no such proposal, or none that the visitor may see."""
-    proposal, etag = await visitor.node.read(f"/matching/v1/proposals/{proposal_id}")
-    pilot: Record = await if_there(visitor.node.get(f"/registry/v1/pilots/{proposal.get('pilot')}"), {})
+    proposal, etag = await visitor.node.read(f"/matching/v1/proposals/{proposal_id}", **visitor.owner)
+    pilot: Record = await if_there(
+        visitor.node.get(f"/registry/v1/pilots/{proposal.get('pilot')}", agency=str(proposal.get("lead"))), {}
+    )
     return Seen(proposal, pilot, etag)
 
 

@@ -13,7 +13,7 @@ from services.pages.answering import LONGEST, LONGEST_KEY, Fault
 from services.pages.node import Refusal, if_there
 from services.pages.proposals import EVERYDAY, Seen
 from services.pages.visitor import Person, Visiting, Visitor
-from services.pages.work import pilots_by_id
+from services.pages.work import pilots_of
 from shared.vocabulary.tables import LANGUAGES
 
 router = APIRouter(include_in_schema=False)
@@ -34,16 +34,17 @@ def may_suspend(testbed: Mapping[str, Any], person: Person) -> bool:
 @router.get("/testbeds/{testbed_id}")
 async def one_testbed(visitor: Visiting, testbed_id: UUID, said: str = "") -> Response:
     person = visitor.person
-    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}")
-    pilots = await pilots_by_id(visitor.node, testbed.get("pilots") or ())
+    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}", **visitor.owner)
+    lead = str(testbed.get("lead"))
+    pilots = await pilots_of(visitor.node, [(lead, one) for one in testbed.get("pilots") or ()])
     proposal: Mapping[str, Any] = {}
     if testbed.get("proposal"):
-        proposal = await if_there(visitor.node.get(f"/matching/v1/proposals/{testbed['proposal']}"), {})
+        proposal = await if_there(visitor.node.get(f"/matching/v1/proposals/{testbed['proposal']}", agency=lead), {})
     about = next(iter(pilots.values()), {})
     return visitor.page(
         "testbed.html",
         testbed=testbed,
-        pilots=[pilots.get(str(one), {"id": one}) for one in testbed.get("pilots") or ()],
+        pilots=[pilots.get((lead, str(one)), {"id": one}) for one in testbed.get("pilots") or ()],
         seen=Seen(proposal, about, None),
         may_suspend=may_suspend(testbed, person),
         said=said == "suspend",
@@ -54,7 +55,7 @@ async def one_testbed(visitor: Visiting, testbed_id: UUID, said: str = "") -> Re
 async def prepare(visitor: Visiting, testbed_id: UUID) -> Response:
     """Where the link leads; it suspends nothing."""
     assert visitor.person is not None
-    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}")
+    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}", **visitor.owner)
     return _form(visitor, testbed, {}, [])
 
 
@@ -62,7 +63,7 @@ async def prepare(visitor: Visiting, testbed_id: UUID) -> Response:
 async def suspend(visitor: Visiting, testbed_id: UUID) -> Response:
     """First shows what would be said, then, confirmed, says it."""
     fields = await visitor.form()
-    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}")
+    testbed = await visitor.node.get(f"/matching/v1/testbeds/{testbed_id}", **visitor.owner)
     words = fields.get("reason", "")
     tongue = fields.get("tongue", "")
     written = {"words": words, "tongue": tongue if tongue in LANGUAGES else visitor.words.language}
@@ -76,13 +77,13 @@ async def suspend(visitor: Visiting, testbed_id: UUID) -> Response:
     key = fields.get("key", "")[:LONGEST_KEY]
     body = {"agency": visitor.person.agency, "reason": {written["tongue"]: words}}
     try:
-        await visitor.node.post(f"/matching/v1/testbeds/{testbed_id}/suspensions", body, key)
+        await visitor.node.post(visitor.at(f"/matching/v1/testbeds/{testbed_id}/suspensions"), body, key)
     except Refusal as refusal:
         if refusal.status != 422:
             raise
         said = [("reason", str(fault.get("detail")), "en") for fault in refusal.faults]
         return _form(visitor, testbed, written, said or [("reason", refusal.detail, "en")])
-    return visitor.go(f"/testbeds/{testbed_id}?said=suspend")
+    return visitor.go(visitor.at(f"/testbeds/{testbed_id}", said="suspend"))
 
 
 def _form(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,6 +15,7 @@ from services.pages import safety
 from services.pages.node import Node, Refusal, if_there
 from services.pages.show import Marks, Show
 from services.pages.words import LANGUAGES, language_for, words_in
+from shared.facts.names import AGENCY
 from shared.settings import Settings
 
 NAMES_SECONDS = 30.0
@@ -101,6 +103,22 @@ class Visitor:
     def settings(self) -> Settings:
         settings: Settings = self.request.app.state.settings
         return settings
+
+    @property
+    def whose(self) -> str:
+        """The agency that this page's address names: whose record is meant, where several have the id. Else empty."""
+        asked = self.request.query_params.get("agency", "")
+        return asked if AGENCY.fullmatch(asked) else ""
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """The same, as the API is asked."""
+        return {"agency": self.whose} if self.whose else {}
+
+    def at(self, path: str, **query: str) -> str:
+        """A path that goes on with the same agency's record."""
+        asked = {**query, **self.owner}
+        return f"{path}?{urlencode(asked)}" if asked else path
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """The template in the visitor's language and name."""

@@ -31,16 +31,16 @@ async def my_work(visitor: Visiting) -> Response:
         if_there(node.items("/matching/v1/testbeds", agency=person.agency), None),
     )
     waiting = [one for one in invited or () if asks(one, person.agency)]
-    cards = await pilots_by_id(node, (one.get("pilot") for one in waiting))
+    cards = await pilots_of(node, [pilot_of(one) for one in waiting])
     by_pilot = defaultdict(list)
     for proposal in own or ():
-        by_pilot[proposal.get("pilot")].append(proposal)
-    steps = [(pilot, next_step(pilot, by_pilot[pilot.get("id")])) for pilot in pilots or ()]
+        by_pilot[pilot_of(proposal)].append(proposal)
+    steps = [(pilot, next_step(pilot, by_pilot[named(pilot)])) for pilot in pilots or ()]
     return visitor.page(
         "my_work.html",
-        asked=in_scope([(one, cards.get(str(one.get("pilot")), {})) for one in waiting], person),
+        asked=in_scope([(one, cards.get(pilot_of(one), {})) for one in waiting], person),
         brings={
-            one.get("id"): Seen(one, cards.get(str(one.get("pilot")), {}), None).brings(visitor.show, person.agency)
+            one.get("id"): Seen(one, cards.get(pilot_of(one), {}), None).brings(visitor.show, person.agency)
             for one in waiting
         },
         steps=[one for one in steps if one[0].get("life") not in OVER],
@@ -52,13 +52,26 @@ async def my_work(visitor: Visiting) -> Response:
     )
 
 
-async def pilots_by_id(node: Node, ids: Iterable[Any]) -> dict[str, dict[str, Any]]:
+Name = tuple[str, str]
+"""A pilot's lead and id: an id alone names none."""
+
+
+def named(pilot: Mapping[str, Any]) -> Name:
+    return str(pilot.get("lead_agency")), str(pilot.get("id"))
+
+
+def pilot_of(proposal: Mapping[str, Any]) -> Name:
+    """The pilot that a proposal is about, which is its lead's."""
+    return str(proposal.get("lead")), str(proposal.get("pilot"))
+
+
+async def pilots_of(node: Node, names: Iterable[Name]) -> dict[Name, dict[str, Any]]:
     """Records of pilots that the visitor may see; those that are closed to them are not in it."""
-    wanted = sorted({str(one) for one in ids if one})[:FEW]
+    wanted = sorted({pilot for _, pilot in names})[:FEW]
     if not wanted:
         return {}
     found = await if_there(node.items("/registry/v1/pilots", ids=",".join(wanted)), [])
-    return {str(one.get("id")): one for one in found}
+    return {named(one): one for one in found}
 
 
 def in_scope(asked: list[tuple[Any, Any]], person: Person) -> list[tuple[Any, Any, bool]]:
