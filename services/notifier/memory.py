@@ -110,7 +110,12 @@ class CircleBook:
             header = fact.header
             if header.kind in DESCRIBING:
                 claims = [
-                    {"owner": claim.owner, "circle": claim.circle, "members": sorted(claim.members)}
+                    {
+                        "owner": claim.owner,
+                        "circle": claim.circle,
+                        "members": sorted(claim.members),
+                        "own": claim.own,
+                    }
                     for claim in claims_in(fact)
                 ]
                 newest[f"{header.ledger}|{header.subject}"] = (order_of(header.position), {"claims": claims})
@@ -124,7 +129,7 @@ class CircleBook:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH_SECONDS:
                 claims = [
-                    Claim(one["owner"], one["circle"], frozenset(one["members"]))
+                    Claim(one["owner"], one["circle"], frozenset(one["members"]), one.get("own", False))
                     for raw in self._claims.find({"claims": {"$ne": []}})
                     for one in raw["claims"]
                 ]

@@ -10,7 +10,7 @@ from services.matching.domain.binding import hash_of, material_of, part_of
 from services.matching.domain.change import MESH, PRIVATE, Change, State
 from services.matching.domain.standing import OUT, Standing
 from shared.facts.fact import rfc3339
-from shared.facts.ids import derived_id
+from shared.facts.ids import circle_of, derived_id
 
 STANDING = ("draft", "open", "no_partner")
 """Statuses of a proposal that may still lead to a testbed."""
@@ -51,7 +51,7 @@ def proposed(
         "starts_on": pilot.get("starts_on"),
         "ends_on": pilot.get("ends_on"),
         "needs": [dict(need) for need in needs],
-        "circle": derived_id("circle", lead, own_id),
+        "circle": circle_of(lead, own_id),
         "status": "no_partner" if no_partner else "draft",
         "released": False,
         **told,

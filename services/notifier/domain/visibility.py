@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.facts.fact import Fact
+from shared.facts.ids import circle_of
 from shared.facts.names import AGENCY, ANCHOR, MESH_AUDIENCE, PRIVATE_AUDIENCE, UUID
 
 from .attributes import State, state_of
@@ -46,11 +47,12 @@ def sight_of(agency: str, circles: Circles) -> Sight:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One aggregate's word on who is in a circle."""
+    """One aggregate's word on who is in a circle. `own`: it is the circle of the owner's own proposal."""
 
     owner: str
     circle: str
     members: frozenset[str]
+    own: bool = False
 
 
 def claims_in(fact: Fact) -> list[Claim]:
@@ -67,15 +69,22 @@ def claims_in(fact: Fact) -> list[Claim]:
             if isinstance(one, Mapping) and (circle := _circle(one.get("id") or one.get("circle")))
         ]
     circle = _circle(state.get("circle"))
-    return [] if circle is None else [Claim(header.agency, circle, _members(state) | {header.agency})]
+    if circle is None:
+        return []
+    proposal = header.subject.split("/", 1)[1] if header.kind == "proposal" else str(state.get("proposal"))
+    own = circle == circle_of(header.agency, proposal)
+    return [Claim(header.agency, circle, _members(state) | {header.agency}, own)]
 
 
 def circles_of(claims: Iterable[Claim]) -> dict[str, frozenset[str]]:
-    """The members of every circle. The roster's word counts before any other; where several agencies claim one
-    circle, only those are in it whom all of them name: a forged claim can keep out, never let in."""
+    """The members of every circle. The roster's word counts before any other, then that of the lead whose proposal's
+    circle it is. Where several agencies claim one that is neither, only those are in it whom all of them name."""
+    told = list(claims)
+    owned = {claim.circle for claim in told if claim.own}
     by_circle: dict[str, dict[str, set[str]]] = {}
-    for claim in claims:
-        by_circle.setdefault(claim.circle, {}).setdefault(claim.owner, set()).update(claim.members)
+    for claim in told:
+        if claim.own or claim.circle not in owned or claim.owner == ANCHOR:
+            by_circle.setdefault(claim.circle, {}).setdefault(claim.owner, set()).update(claim.members)
     circles = {}
     for circle, by_owner in by_circle.items():
         agreed = [by_owner[ANCHOR]] if ANCHOR in by_owner else list(by_owner.values())

@@ -15,6 +15,7 @@ from services.notifier.domain.filters import Filters, read_filters
 from services.notifier.domain.visibility import Claim, Sight, circles_of, claims_in, sight_of
 from services.notifier.journal import raw_of
 from shared.facts.fact import rfc3339
+from shared.facts.ids import circle_of
 from shared.problems import Fault
 
 from .examples import CIRCLE, NOW, entry, fact
@@ -168,3 +169,18 @@ def test_every_bad_value_of_a_filter_is_named() -> None:
     read = read_filters(asked, faults)
     assert [fault.field for fault in faults] == ["kinds[1]", "agencies[0]", "countries[2]", "goals[1]"]
     assert read.countries == {"ZMB"}, "places are taken as people write them"
+
+
+def test_the_lead_alone_says_who_is_in_its_proposals_circle() -> None:
+    """Also where another names the circle in a record of its own, with the same id, or was heard of first."""
+    proposal = "0198c0de-0000-7000-8000-0000000000bb"
+    circle = circle_of("wfp", proposal)
+    state = {"circle": circle, "team": [{"agency": "wfp"}, {"agency": "fao"}]}
+    about = f"proposal/{proposal}"
+    own = fact("proposal", "released", {**state, "lead": "wfp"}, ledger="wfp.matching", subject=about)
+    copy = fact("proposal", "released", {**state, "lead": "itu", "team": []}, ledger="itu.matching", subject=about)
+    formed = {"circle": circle, "proposal": proposal, "agencies": ["wfp", "who"]}
+    testbed = fact("testbed", "formed", formed, ledger="wfp.matching")
+    for order in ([own, copy, testbed], [copy, testbed, own]):
+        claims = [claim for one in order for claim in claims_in(one)]
+        assert circles_of(claims)[circle] == {"wfp", "fao", "who"}
