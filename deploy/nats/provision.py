@@ -169,6 +169,7 @@ def stream_config(settings: Settings, name: str, subject: str) -> StreamConfig:
         max_bytes=settings.stream_max_bytes,
         duplicate_window=120.0,
         allow_direct=True,
+        allow_atomic=True,  # the relay publishes runs of facts, of which a stream takes all or none
         num_replicas=settings.stream_replicas,
     )
 

@@ -21,18 +21,18 @@ from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.reading import read_stream
-from shared.bus.subjects import REACHED, headers_of, place_in, reached_header, reached_in, stream_of, subject_of
-from shared.facts.fact import Fact, Unreadable, to_wire
+from shared.bus.subjects import place_in, reached_in, stream_of
+from shared.facts.fact import Fact, Unreadable
 from shared.facts.names import ledger_name
 from shared.facts.verify import Head
 from shared.ledger.identity import ROSTER_LEDGER
 from shared.ledger.keyring import Keyring
 from shared.ledger.lease import Lease
 from shared.ledger.store import LedgerStore
-from shared.telemetry import counter, span
 
 from .circulating import Circulation
 from .links import end_if_cancelled
+from .publishing import Publisher, runs
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ BATCH = 256
 FULL_LOOK_SECONDS = 30.0
 """However busy, all ledgers are looked at this often: a nudge may be lost."""
 AT_ONCE = 16
-"""Ledgers published side by side; within a ledger facts go one after the other."""
+"""Ledgers published side by side; within a ledger one run of facts goes after the other."""
 START = (1, 0)
 """The position before a ledger's first fact."""
 
@@ -66,6 +66,7 @@ class Relay:
         self._lease = lease
         self._connection = connection
         self._js = connection.jetstream()
+        self._publisher = Publisher(connection, foreign=foreign)
         self._poll = poll
         self._foreign = foreign
         self._circulation = circulation
@@ -183,12 +184,12 @@ class Relay:
                         position = await self.position_in_stream(ledger)
                         continue
                     await self._settle(ledger)
-                    for fact in facts:
+                    for run in runs(facts):
                         if not self._lease.is_held:
                             return
-                        await self.publish(fact)
-                        position = fact.header.position
-                        self._positions[ledger], self._hashes[ledger] = position, fact.hash
+                        await self._publisher.publish_run(self.outlet(ledger)[0], run)
+                        position = run[-1].header.position
+                        self._positions[ledger], self._hashes[ledger] = position, run[-1].hash
                     if len(facts) < BATCH:
                         self._positions[ledger] = position
                         return
@@ -203,18 +204,7 @@ class Relay:
 
     async def publish(self, fact: Fact, reached: Position | None = None) -> None:
         """Publishes one fact and waits until JetStream has it on disk. `reached`: again, and out of its turn."""
-        headers = headers_of(fact)
-        if reached is not None:
-            headers[REACHED] = reached_header(reached)
-        with span("relay", fact.trace, ledger=str(fact.header.ledger), sequence=fact.header.sequence):
-            await self._js.publish(
-                subject_of(fact, foreign=self._foreign),
-                to_wire(fact),
-                timeout=5.0,
-                stream=self.outlet(str(fact.header.ledger))[0],
-                headers=headers,
-            )
-        counter("pilotmesh.relay.published").add(1)
+        await self._publisher.publish(self.outlet(str(fact.header.ledger))[0], fact, reached)
 
     async def position_in_stream(self, ledger: str) -> Position:
         """How far the stream holds a ledger; (1, 0) if not at all. What is not in the store does not count."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -17,7 +17,7 @@ from tests.node.linked_servers import HUB, Servers, linked_servers
 
 from . import bare, events, hops, samples, writing
 from .measures import Goal, Measure, percentile
-from .mesh import LEDGER, PATIENCE_SECONDS, READER, WRITER, Holding, Mesh, megabytes, wait
+from .mesh import LEDGER, PATIENCE_SECONDS, READER, WRITER, Holding, Mesh, megabytes, standing_still, wait
 from .node import processor_of
 
 PAUSE_SECONDS = 0.03
@@ -90,21 +90,23 @@ class Crossing:
         held = Measure("the same: taken in and checked", "facts/s")
         alone = Measure("bare upsert of the facts without their rows", "facts/s")
         processor = Measure("the same: processor time of all of the hub's processes", "ms/fact")
-        hub, count = self.mesh.hub, self.size.taken
+        hub, others, count = self.mesh.hub, (self.mesh.writer, self.mesh.reader), self.size.taken
         for _ in range(self.size.rounds):
             before = self.mesh.head()
-            with self.mesh.paused():
-                last = self._write(count)
-            with Holding(hub) as holding:
-                used = processor_of(hub)
-                held_rate, folded_rate = _rates(holding, before, last)
-                processor.node.append((processor_of(hub) - used) / count * 1000)
+            with ExitStack() as still:
+                with self.mesh.paused():
+                    last = self._write(count)
+                    still.enter_context(standing_still(*others))
+                with Holding(hub) as holding:
+                    used = processor_of(hub)
+                    held_rate, folded_rate = _rates(holding, before, last)
+                    processor.node.append((processor_of(hub) - used) / count * 1000)
             self.mesh.until_level(last)
-            used = processor_of(hub, "database")
-            upserted = self._elsewhere(bare.upsert_again, hub.mongodb_uri, LEDGER, before + 1, count, BATCH).result(
-                PATIENCE_SECONDS
-            )
-            processor.bare.append((processor_of(hub, "database") - used + upserted.processor) / count * 1000)
+            with standing_still(hub, *others):
+                used = processor_of(hub, "database")
+                again = (hub.mongodb_uri, LEDGER, before + 1, count, BATCH)
+                upserted = self._elsewhere(bare.upsert_again, *again).result(PATIENCE_SECONDS)
+                processor.bare.append((processor_of(hub, "database") - used + upserted.processor) / count * 1000)
             folded.node.append(folded_rate)
             folded.bare.append(count / (upserted.facts + upserted.rows))
             held.node.append(held_rate)

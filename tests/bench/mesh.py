@@ -5,6 +5,8 @@ What they hold is read from their databases by the driver: asking the nodes them
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from tests.node.federation import Hub, Member
 from tests.service.running import RunningNode, until
 
 from . import samples
-from .node import memory_of
+from .node import memory_of, process_of
 
 SERVICES = ("registry", "notifier", "mesh")
 """Of every node: what has facts to share, what tells of them, what carries them. Matching has a bench of its own."""
@@ -125,6 +127,19 @@ class Mesh:
         with self.writer.client(self.writer.operator) as client:
             told = _must(client.get("/mesh/v1/status"), 200).json()["ledgers"]
         return next(one for one in told if one["ledger"] == LEDGER)
+
+
+@contextmanager
+def standing_still(*nodes: RunningNode) -> Iterator[None]:
+    """Meanwhile these nodes' services do nothing, as if they had machines of their own; their servers go on."""
+    processes = [process_of(node) for node in nodes]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
 
 def wait(reached: Callable[[], bool], what: str, look: float = LOOK_SECONDS) -> None:

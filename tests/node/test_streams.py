@@ -93,6 +93,7 @@ def test_a_changed_consumer_is_put_right(settings: Settings) -> None:
 def test_streams_keep_what_was_read_and_can_forget_when_told(settings: Settings) -> None:
     found = stream_config(settings, "FACTS", STREAMS["FACTS"])
     assert (found.retention, found.discard, found.storage) == ("limits", "new", "file")
+    assert found.allow_atomic
     assert not found.deny_delete
     assert not found.deny_purge
 
