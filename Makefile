@@ -30,7 +30,7 @@ verify: install ## prove every ledger of the node in PILOTMESH_HOME
 	@$(BIN)/pilotmesh verify
 
 test: install-dev ## the tests, faults in their short form (PYTEST_ARGS="-k …")
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: install-dev ## style, types, the arrows between modules, API documents up to date
 	$(BIN)/ruff check .

@@ -24,6 +24,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 
+MOST_WORKERS = 4
+"""Each is a node's servers, and now and then those of a whole mesh."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the long form of the fault tests (make faults)")
 
@@ -33,6 +37,11 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith("PILOTMESH_") and not name.startswith("PILOTMESH_TEST_"):
             del os.environ[name]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Each worker starts servers of its own; where servers were named there is one set of them, and one worker."""
+    return min(os.cpu_count() or 1, MOST_WORKERS) if servers.are_our_own() else 0
 
 
 def pytest_report_header() -> str:

@@ -47,6 +47,11 @@ def describe() -> str:
     return f"servers: MongoDB from {choice(MONGO_IMAGE)}, NATS from {choice(NATS_IMAGE)}"
 
 
+def are_our_own() -> bool:
+    """Whether every server of the tests is started by them."""
+    return not any(choice(image).startswith("environment") for image in (MONGO_IMAGE, NATS_IMAGE))
+
+
 @cache
 def choice(image: str) -> str:
     """`environment`, `docker …` or `embedded …`, the latter with the reason."""
