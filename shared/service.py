@@ -20,6 +20,7 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from shared.access.actors import Actors
+from shared.bus.homing import Homes
 from shared.bus.news import News
 from shared.bus.nudging import Neighbours, Nudges
 from shared.bus.recalling import recalling
@@ -62,6 +63,7 @@ class Ground:
     actors: Actors
     identity: Identity
     roster: Roster
+    homes: Homes
     neighbours: Neighbours = field(default_factory=Neighbours)
     traffic: Traffic = field(default_factory=Traffic)
 
@@ -83,7 +85,9 @@ def open_ground(settings: Settings) -> Ground:
             actors = Actors(client[settings.database("node")])
             actors.ensure_indexes()
             keyring = Keyring(settings.home / "keys")
-            _grounds[name] = Ground(settings, client, store, keyring, actors, identity, Roster(store, identity))
+            roster = Roster(store, identity)
+            homes = Homes(store, identity, roster, keyring)
+            _grounds[name] = Ground(settings, client, store, keyring, actors, identity, roster, homes)
         return _grounds[name]
 
 
@@ -290,6 +294,7 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     if parts.appender is not None:
         ground = parts.ground
         witness = Witness(ground.settings.home)
+        await asyncio.to_thread(ground.homes.before_the_first_command)
         async with recalling(ground.settings, ground.identity, ground.roster, ground.keyring) as others:
             recovery = Recovery(
                 connection,

@@ -15,6 +15,7 @@ from deploy.cli import (
     hosting,
     hub,
     keys,
+    moving,
     node,
     operating,
     proof,
@@ -89,6 +90,9 @@ main.add_typer(keys.keys, name="keys")
 hub.hub.command("revoke-key")(keys.revoke_key)
 hub.anchor.command("recovery-key")(keys.anchor_recovery_key)
 main.add_typer(hub.hub, name="hub")
+node.node.command("export-agency")(moving.export_agency)
+node.node.command("import-agency")(moving.import_agency)
+node.node.command("take-over")(moving.take_over)
 main.add_typer(node.node, name="node")
 main.add_typer(hosting.agency, name="agency")
 main.add_typer(hosting.actor, name="actor")

@@ -43,7 +43,7 @@ def join(
             read = read_invite(text)
             if read_note(settings.home):
                 errors.print("The node in this home runs: stop it, and start it again when it has joined.")
-            joined = join_mesh(settings, read, _post, domain=domain)
+            joined = join_mesh(settings, read, post_to, domain=domain)
         except NodeError as error:
             raise Trouble(str(error)) from error
         except NoAnswer as trouble:
@@ -123,7 +123,7 @@ def _shown_by(address: str, head: Mapping[str, Any]) -> dict[str, Any]:
             epoch, sequence = last["epoch"], last["sequence"] + 1
 
 
-def _post(address: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+def post_to(address: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     parts = urlsplit(address)
     with closing(Connection(f"{parts.scheme}://{parts.netloc}", None)) as hub:
         told: Mapping[str, Any] = hub.call("POST", address.removeprefix(hub.url), json=document)

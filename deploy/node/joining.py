@@ -151,14 +151,14 @@ def _domain_set(settings: Settings) -> str | None:
 def _pending(file: Path, domain: str, home: Path) -> dict[str, str]:
     """The secrets of this attempt, or of the one before."""
     with suppress(FileExistsError):
-        seed = _seed_of(home) or nkey.make()[0]
+        seed = seed_of(home) or nkey.make()[0]
         secret = {"recovery": SigningKey.make().secret().hex(), "leaf": seed, "domain": domain}
         write_secret(file, json.dumps(secret) + "\n")
     told: dict[str, str] = json.loads(file.read_text())
     return told
 
 
-def _seed_of(home: Path) -> str | None:
+def seed_of(home: Path) -> str | None:
     """The nkey of a node that has joined for another agency: it has one link, whomever it hosts."""
     try:
         remote = json.loads((home / "nats" / LINK_FILE).read_text())["remote"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from shared.bus.homing import stand_aside
 from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
 from shared.facts.names import LedgerName, ledger_name
@@ -311,6 +312,7 @@ class Accepting:
                 self.forks.drop(first, second)
                 moved.add(str(first.header.ledger))
         put_away_revoked(self._keyring, self.book())
+        stand_aside(self._keyring, self.roster.members(), self.identity.domain)
         for ledger, keep in facts_beyond(self.store, self.roster.members(), self.book()):
             self.cutting.cut(ledger, keep)
             moved.add(ledger)

@@ -158,7 +158,11 @@ class Answering:
         for head in own_heads.signed_heads(self._store, self._keyring, self._identity.mesh, moved):
             self._signed[head["ledger"]] = (tails[head["ledger"]], head)
         told = {ledger: _told(head) for ledger, head in self._heads.all().items()}
-        told |= {ledger: head for ledger, (_, head) in self._signed.items() if ledger in tails}
+        told |= {
+            ledger: head
+            for ledger, (_, head) in self._signed.items()
+            if ledger in tails and self._keyring.hosts(ledger_name(ledger).agency)
+        }
         further = {ledger: tail for ledger, tail in tails.items() if self._is_further(ledger, tail, told.get(ledger))}
         names = sorted(one for one in {*told, *further} if one > after and self._may_know_of(asker, one))
         page = names[:HEADS_AT_ONCE]

@@ -21,7 +21,7 @@ from shared.service import Ground, Parts, Worker, assemble, open_ground, running
 from shared.settings import Settings
 from shared.telemetry import start_telemetry
 
-from . import api, api_hubs, api_intake, api_keys, api_members
+from . import api, api_hubs, api_intake, api_keys, api_members, api_moving
 from .circulating import Circulation
 from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
@@ -32,6 +32,7 @@ from .hubs import Hubs
 from .joining import Joining
 from .keys import KeyCare
 from .members import LinkFile, RosterWriter
+from .moving import Moving
 from .relay import Relay
 from .subscribers import subscribe_to_nudges
 
@@ -69,12 +70,12 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.readiness = parts.readiness
         app.state.witness = witness
         writer = RosterWriter(parts.ledger, ground.keyring, ground.identity, takes_links=takes_links(settings.home))
-        app.state.roster_writer = writer
-        app.state.hosting = Hosting(writer, ground.keyring, ground.actors, settings.home, ground.identity.domain)
-        app.state.joining = Joining(writer, ground.database("node")["invites"], ground.identity, settings)
+        settle_members(app, settings, ground, writer)
         app.state.keys = care_of_keys(app, ground, parts, writer)
+        app.state.moving = Moving(writer, ground.roster, ground.identity, settings, app.state.keys.last_word)
         parts.workers += [
             Worker("keys", app.state.keys.step, KEYS_EVERY_SECONDS),
+            Worker("homes", ground.homes.step, 1.0),
             Worker("links", care_of_links(app, ground, settings), 0.5),
         ]
         async with running(parts):
@@ -125,6 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
             api.router,
             api_members.router,
             api_hubs.router,
+            api_moving.router,
             api_keys.router,
             api_intake.router,
             forgetting_router,
@@ -139,6 +141,13 @@ def create_app(settings: Settings) -> FastAPI:
     subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
     subscribe_to_nudges(broker, lambda told: heard(app, told), lambda: app.state.parts.ground.neighbours)
     return app
+
+
+def settle_members(app: FastAPI, settings: Settings, ground: Ground, writer: RosterWriter) -> None:
+    """Who is hosted here, and who joins."""
+    app.state.roster_writer = writer
+    app.state.hosting = Hosting(writer, ground.keyring, ground.actors, settings.home, ground.identity.domain)
+    app.state.joining = Joining(writer, ground.database("node")["invites"], ground.identity, settings)
 
 
 def care_of_keys(app: FastAPI, ground: Ground, parts: Parts, writer: RosterWriter) -> KeyCare:

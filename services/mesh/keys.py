@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from shared.bus.homing import stand_aside
 from shared.facts.fact import Fact
 from shared.facts.keys import KEY_BYTES, KeyBook, Place, key_id, ledger_digest
 from shared.facts.names import ANCHOR, ledger_name
@@ -185,6 +186,7 @@ class KeyCare:
         book = self.roster.book()
         for agency in put_away_revoked(self.keyring, book):
             log.error("the signing key of %s was revoked; only its recovery key makes another", agency)
+        stand_aside(self.keyring, self.roster.members(), self.identity.domain)
         if not self.reviews():
             cut = dict(facts_beyond(self.store, self.roster.members(), book))
             for ledger, keep in cut.items():
@@ -208,16 +210,24 @@ class KeyCare:
         if faults:
             raise Invalid(faults)
         revocation = Revocation(str(keyid), places, successor)
-        announcements = announcements_of(agency)
-        last = places[announcements].position if announcements in places else (1, 0)
-        rekeyings = [fact for fact in self.store.rekeyings(announcements) if fact.header.position <= last]
-        good = [bytes.fromhex(str((fact.state or {}).get("public", ""))) for fact in rekeyings]
+        good = self._announced_by(agency, places)
 
         def change(state: Mapping[str, Any]) -> dict[str, Any]:
             return with_members(state, lambda one: revoked(one, revocation, good) if one.agency == agency else one)
 
         self.writer.change(author, change)
         return revocation
+
+    def last_word(self, agency: str, public: bytes) -> tuple[Revocation, list[bytes]]:
+        """The revocation of a key beyond what this node has checked and holds, and the keys announced until then."""
+        places = self._last_good(agency, None, [])
+        return Revocation(key_id(public), places), self._announced_by(agency, places)
+
+    def _announced_by(self, agency: str, places: Mapping[str, Place]) -> list[bytes]:
+        announcements = announcements_of(agency)
+        last = places[announcements].position if announcements in places else (1, 0)
+        rekeyings = [fact for fact in self.store.rekeyings(announcements) if fact.header.position <= last]
+        return [bytes.fromhex(str((fact.state or {}).get("public", ""))) for fact in rekeyings]
 
     def _last_good(self, agency: str, told: Any, faults: list[Fault]) -> dict[str, Place]:
         """Per ledger what the post says, else this node's head: what it has checked and holds."""

@@ -77,33 +77,40 @@ class JoinRequest:
 def join_request(post: Mapping[str, Any], mesh: str) -> tuple[str, JoinRequest]:
     """The invite's code and the request. Raises Invalid with every fault, the signatures' last."""
     faults: list[Fault] = []
-    code = _text(post, "code", faults, "the code of your invite")
-    agency = _text(post, "agency", faults, "your agency's slug")
+    code = text_in(post, "code", faults, "the code of your invite")
+    agency = text_in(post, "agency", faults, "your agency's slug")
     if agency and not AGENCY.fullmatch(agency):
         faults.append(Fault("agency", "slug", "2 to 32 lower-case letters, digits or hyphens, a letter first"))
-    public, recovery = (_key(post, field, faults) for field in ("public", "recovery"))
+    public, recovery = (key_in(post, field, faults) for field in ("public", "recovery"))
     if public and public == recovery:
         faults.append(Fault("recovery", "same", "a key of its own: whoever steals the signing key must not have it"))
-    domain = _text(post, "domain", faults, "your node's JetStream domain")
-    if domain and (not DOMAIN.fullmatch(domain) or domain in TAKEN_DOMAINS):
-        detail = "up to 32 lower-case letters, digits or hyphens, a letter first, and no service's name"
-        faults.append(Fault("domain", "domain", f"{detail}; your agency's slug will do"))
-    leaf = _text(post, "leaf", faults, "the public half of your NATS server's nkey")
-    if leaf and not nkey.is_public(leaf):
-        faults.append(Fault("leaf", "nkey", "the public half of a user's nkey (U…)"))
-    node = _text(post, "node", faults, "the address of your node's API")
-    if node and not _is_address(node):
-        faults.append(Fault("node", "url", "an http or https address such as https://pilotmesh.wfp.example"))
+    domain, leaf, node = node_in(post, faults)
     if faults:
         raise Invalid(faults)
     request = JoinRequest(agency, public, recovery, domain, leaf, node)
     statement = request.statement(mesh, code)
     for field, signing in (("signature", public), ("recovery_signature", recovery)):
-        if not signature_is_valid(signing, statement, _bytes(post.get(field))):
+        if not signature_is_valid(signing, statement, bytes_in(post.get(field))):
             faults.append(Fault(field, "signature", "not this request for this mesh, signed by the key it names"))
     if faults:
         raise Invalid(faults)
     return code, request
+
+
+def node_in(post: Mapping[str, Any], faults: list[Fault], *, linked: bool = True) -> tuple[str, str, str]:
+    """Domain, nkey and address of the node that asks; what is wrong with them is added to `faults`. The hub itself has
+    no link (not `linked`), and so no nkey."""
+    domain = text_in(post, "domain", faults, "your node's JetStream domain")
+    if domain and (not DOMAIN.fullmatch(domain) or domain in TAKEN_DOMAINS):
+        detail = "up to 32 lower-case letters, digits or hyphens, a letter first, and no service's name"
+        faults.append(Fault("domain", "domain", f"{detail}; your agency's slug will do"))
+    leaf = text_in(post, "leaf", faults, "the public half of your NATS server's nkey") if linked else ""
+    if leaf and not nkey.is_public(leaf):
+        faults.append(Fault("leaf", "nkey", "the public half of a user's nkey (U…)"))
+    node = text_in(post, "node", faults, "the address of your node's API")
+    if node and not is_address(node):
+        faults.append(Fault("node", "url", "an http or https address such as https://pilotmesh.wfp.example"))
+    return domain, leaf, node
 
 
 def is_member(state: Mapping[str, Any], request: JoinRequest) -> bool:
@@ -176,7 +183,7 @@ def leaves(state: Mapping[str, Any], own_domain: str) -> list[dict[str, str]]:
     return [{"domain": domain, "public": leaf} for domain, leaf in sorted(linked.items())]
 
 
-def _text(post: Mapping[str, Any], field: str, faults: list[Fault], what: str) -> str:
+def text_in(post: Mapping[str, Any], field: str, faults: list[Fault], what: str) -> str:
     found = post.get(field)
     if not isinstance(found, str) or not 0 < len(found) <= 200:
         faults.append(Fault(field, "text", f"{what}, a text of at most 200 characters"))
@@ -184,7 +191,7 @@ def _text(post: Mapping[str, Any], field: str, faults: list[Fault], what: str) -
     return found
 
 
-def _key(post: Mapping[str, Any], field: str, faults: list[Fault]) -> bytes:
+def key_in(post: Mapping[str, Any], field: str, faults: list[Fault]) -> bytes:
     try:
         raw = bytes.fromhex(post[field])
     except (KeyError, TypeError, ValueError):
@@ -195,14 +202,14 @@ def _key(post: Mapping[str, Any], field: str, faults: list[Fault]) -> bytes:
     return raw
 
 
-def _bytes(text: object) -> bytes:
+def bytes_in(text: object) -> bytes:
     try:
         return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
         return b""
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)
     except ValueError:

@@ -99,7 +99,8 @@ class Relay:
             name = ledger_name(ledger)
         except ValueError:
             return False
-        written_here = self._keyring.hosts(name.agency)
+        # What was written until an agency was exported is published all the same.
+        written_here = self._keyring.hosts(name.agency) or self._keyring.left(name.agency) is not None
         return not (written_here or name.is_private) if self._foreign else written_here
 
     def outlet(self, ledger: str) -> tuple[str, str]:

@@ -25,12 +25,18 @@ def with_address(problem: Misdirected, request: Request) -> Misdirected:
     parts = getattr(request.app.state, "parts", None)
     if parts is None or not isinstance(agency, str):
         return problem
+    absent = parts.ground.keyring.why_absent(agency)
+    if absent is not None:
+        problem = Misdirected(absent, agency=agency)
     try:
         members = parts.ground.roster.members()
     except PyMongoError:
         return problem
     node = next((member.node for member in members if member.agency == agency), None)
     if not node or node == parts.ground.settings.url:
+        # Not heard yet, or never to be heard again by the link: what the hub answered when it was asked.
+        node = (parts.ground.keyring.gone_to(agency) or {}).get("node")
+    if not node:
         return problem
     url = request.url
     address = node.rstrip("/") + url.path + (f"?{url.query}" if url.query else "")

@@ -196,8 +196,13 @@ def head_is_signed(mesh: str, public: bytes, told: Witnessed) -> bool:
 
 
 def head_is_authentic(mesh: str, book: KeyBook, told: Witnessed) -> bool:
-    """Whether the ledger's owner signed this head: under the key of its last fact, or under the one for the next."""
-    agency, (epoch, sequence) = ledger_name(told["ledger"]).agency, (told["epoch"], told["sequence"])
+    """Whether the ledger's owner signed this head: under the key of its last fact, or under the one for the next.
+
+    A revoked key says nothing of a private ledger: what it signed there nobody else has seen, and the node is lost."""
+    name, (epoch, sequence) = ledger_name(told["ledger"]), (told["epoch"], told["sequence"])
+    agency = name.agency
+    if name.is_private and told["keyid"] in book.revoked(agency):
+        return False
     for position in ((epoch, sequence), (epoch, sequence + 1)):
         held = book.find(agency, told["keyid"], told["ledger"], position)
         if held is not None and head_is_signed(mesh, held.public, told):

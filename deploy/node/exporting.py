@@ -1,0 +1,120 @@
+"""An agency is exported: what its file holds besides the facts, and how an export is taken back.
+
+What two nodes could do at once is decided elsewhere: by keys (shared/ledger/departing.py) and by the roster
+(services/mesh/moving.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pymongo.collection import Collection
+
+from deploy.cli import tokens
+from deploy.nats.link import LINK_FILE
+from deploy.node.home import NodeError
+from deploy.node.joining import Post, seed_of
+from services.mesh.joining import hub_end
+from services.mesh.moving import MoveRequest
+from shared.bus import nkey
+from shared.facts.fact import to_wire
+from shared.facts.names import ANCHOR
+from shared.facts.verify import announcements_of
+from shared.ledger.departing import Sealed
+from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity
+from shared.ledger.keyring import Keyring
+from shared.ledger.signing import public_named_by
+from shared.ledger.store import JOURNALED, Document, LedgerStore
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the commands work on, whether or not the node runs."""
+
+    settings: Settings
+    store: LedgerStore
+    identity: Identity
+    keyring: Keyring
+
+    @property
+    def actors(self) -> Collection[Document]:
+        database = self.store.client[self.settings.database("node")]
+        return database.get_collection("actors", write_concern=JOURNALED)
+
+
+Opening = Callable[[], AbstractContextManager[Ground]]
+"""Opens the node's database, starting one if the node does not run."""
+
+
+def manifest_of(ground: Ground, sealed: Sealed) -> dict[str, Any]:
+    """Everything about a sealed agency that is not a fact of its ledgers."""
+    settings, identity, store = ground.settings, ground.identity, ground.store
+    home, leaving = settings.home, ground.keyring.leaving().folder
+    roster = store.newest(ANCHOR, "mesh", ROSTER)
+    if roster is None:
+        raise NodeError("This node holds no roster yet: wait until it has heard from the hub.")
+    anchor_key = public_named_by(store.rekeyings(ROSTER_LEDGER)) or identity.anchor
+    hub, authority = _hub_of(settings, identity)
+    return {
+        "agency": sealed.agency,
+        "mesh": identity.mesh,
+        "anchor": identity.anchor.hex(),
+        "anchor_key": anchor_key.hex(),
+        "roster": base64.b64encode(to_wire(roster)).decode(),
+        "hub": {"domain": hub.domain, "url": hub.url, "leaf": list(hub.leaf)},
+        "authority": authority,
+        "from": {"domain": identity.domain, "url": settings.url},
+        "move": sealed.move,
+        "sealed_at": sealed.at,
+        "heads": {ledger: list(place) for ledger, place in sealed.heads.items()},
+        "keys": {path.name: path.read_text().strip() for path in leaving.glob(f"{sealed.agency}.*") if _is_key(path)},
+        "tokens": tokens.read(home).get(sealed.agency, {}),
+        "actors": [_actor_told(raw) for raw in ground.actors.find({"agency": sealed.agency})],
+    }
+
+
+def _is_key(path: Path) -> bool:
+    return path.suffix in (".key", ".old")
+
+
+def _hub_of(settings: Settings, identity: Identity) -> tuple[HubAddress, str | None]:
+    """How the hub is reached by whoever comes from outside, and whom to trust for its certificate."""
+    if identity.hub is None:
+        told = hub_end(settings.home)
+        if told is None:
+            raise NodeError("This node is no hub and has joined none: there is no node that could take the agency.")
+        return HubAddress(settings.nats_domain, settings.url, tuple(told["leaf"])), told["authority"]
+    remote = json.loads((settings.home / "nats" / LINK_FILE).read_text()).get("remote") or {}
+    name = remote.get("authority")
+    return identity.hub, (settings.home / "nats" / name).read_text() if name else None
+
+
+def _actor_told(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in raw.items()}
+
+
+def take_back(ground: Ground, agency: str, post: Post) -> str:
+    """An exported agency stays where it was: its file is good for nothing any more. Raises NodeError, and what `post`
+    raises: while the hub gives no answer nobody can know that the file was not imported elsewhere."""
+    left = ground.keyring.left(agency)
+    if left is None:
+        raise NodeError(f"{agency} was not exported from this node, or is back already.")
+    settings, identity = ground.settings, ground.identity
+    key = ground.keyring.leaving().key(agency)
+    seed = seed_of(settings.home)
+    request = MoveRequest(
+        agency, str(left["move"]), settings.nats_domain, "" if seed is None else nkey.public_of(seed), settings.url
+    )
+    at = settings.url if identity.hub is None else identity.hub.url
+    announcements = ground.store.rekeyings(announcements_of(agency))
+    post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, announcements))
+    ground.keyring.take_back(agency)
+    return str(left["move"])

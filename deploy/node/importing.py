@@ -1,0 +1,246 @@
+"""An agency is imported: its file is checked whole, the hub decides who takes it, then this node writes in its name."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from deploy.cli import tokens
+from deploy.nats.config import write_private
+from deploy.nats.link import LINK_FILE
+from deploy.node.exporting import Ground, Opening
+from deploy.node.home import NodeError
+from deploy.node.joining import AUTHORITY, Post, seed_of
+from services.mesh.moving import MoveRequest
+from shared.access.actors import NODE, new_token
+from shared.bus import nkey
+from shared.facts.fact import Fact, Unreadable, from_wire
+from shared.facts.keys import SigningKey, key_id, signature_is_valid
+from shared.facts.verify import REKEYED, Trouble, announcements_of, check_digest, check_mesh
+from shared.ledger.carrying import Carried, Contents, NotCarried, proven
+from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity, Member, learned_book, members_of
+from shared.ledger.keyring import Keyring, write_secret
+from shared.ledger.signing import public_named_by
+from shared.ledger.store import Command, Document, LedgerStore
+from shared.settings import Settings
+
+AT_ONCE = 256
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What an import came to."""
+
+    agency: str
+    domain: str
+    facts: int
+    actors: int
+    fresh: bool
+    """Whether the node was made by it."""
+    tokens: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def import_agency(
+    settings: Settings, contents: Contents, post: Post, opening: Opening, *, domain: str | None = None
+) -> Arrived:
+    """Takes the agency of the file in. A fresh home becomes a member's by it.
+
+    Everything is checked before the hub is asked; the hub decides who takes the agency, once for each file; the keys
+    come last. Cut off anywhere, or without an answer, the same command goes on. Raises NodeError, NotCarried, and what
+    `post` raises.
+    """
+    home, told = settings.home.expanduser().absolute(), contents.manifest
+    identity = _identity_that_fits(home, contents)
+    roster = _roster_in(told)
+    announcements = [one.fact for one in contents.facts if one.fact.header.type == REKEYED]
+    anchored = Identity(str(told["mesh"]), bytes.fromhex(told["anchor"]))
+    proven(contents, learned_book(anchored, roster.state, announcements))
+    keyring = Keyring(home / "keys")
+    if keyring.hosts(contents.agency) and keyring.key(contents.agency).secret().hex() != _key_in(contents):
+        raise NodeError(f"This node hosts {contents.agency} already, and has gone on since the file was written.")
+    hub = HubAddress(told["hub"]["domain"], told["hub"]["url"], tuple(told["hub"]["leaf"]))
+    seed, name = _link_of(settings, identity, contents, domain)
+    request = MoveRequest(
+        contents.agency, str(told["move"]), name, "" if seed is None else nkey.public_of(seed), settings.url
+    )
+    key = SigningKey.from_bytes(bytes.fromhex(_key_in(contents)))
+    introducing = [fact for fact in announcements if str(fact.header.ledger) == announcements_of(contents.agency)]
+    at = hub.url if identity is None or identity.hub is not None else settings.url
+    answer = post(f"{at}/mesh/v1/members/{contents.agency}/moves", request.signed(anchored.mesh, key, introducing))
+    _prove(answer, told, request)
+    made: dict[str, dict[str, str]] = {}
+    if identity is None:
+        assert seed is not None
+        made = _become_member(home, contents, hub, name, seed)
+    with opening() as ground:
+        count = put_in(ground.store, contents.facts)
+        actors = put_actors(ground, told["actors"])
+        if ground.keyring.left(contents.agency) is not None:
+            ground.keyring.take_back(contents.agency)
+        ground.keyring.arrive(contents.agency, told["keys"])
+    if told["tokens"]:
+        tokens.keep(home, contents.agency, told["tokens"])
+    (home / "keys" / f"{contents.agency}.arriving").unlink(missing_ok=True)
+    return Arrived(contents.agency, name, count, actors, identity is None, made)
+
+
+def put_in(store: LedgerStore, facts: Sequence[Carried]) -> int:
+    """Facts, ledger after ledger in order, that this node now writes on from; those it holds are not put in twice.
+    Returns how many were new. Raises NotCarried if another fact stands in a place."""
+    count = 0
+    for start in range(0, len(facts), AT_ONCE):
+        page = facts[start : start + AT_ONCE]
+        for attempt in range(ATTEMPTS):
+            held = store.hashes_present([one.fact.hash for one in page])
+            new = [one for one in page if one.fact.hash not in held]
+            try:
+                if new:
+                    commands = [None if one.command is None else Command(**one.command) for one in new]
+                    twice = {one.fact.hash for one in new if one.twice}
+                    store.insert([one.fact for one in new], commands, own=True, twice=twice)
+            except BulkWriteError as error:  # the intake of the running node has put some in meanwhile
+                if attempt == ATTEMPTS - 1:
+                    raise NotCarried(f"Another fact stands where one of the file belongs: {error.details}") from error
+                continue
+            break
+        count += len(new)
+        known = [
+            UpdateOne({"_id": one.fact.hash}, {"$set": {"own": True, "command": one.command}})
+            for one in page
+            if one.fact.hash in held and one.command is not None
+        ]
+        if known:
+            store.facts.bulk_write(known, ordered=False)
+    store.ensure_durable(one.fact for one in facts)
+    return count
+
+
+def put_actors(ground: Ground, told: Sequence[Mapping[str, Any]]) -> int:
+    """Actors keep their ids and tokens: who acted before acts on with what he has."""
+    for one in told:
+        raw = _actor_raw(one)
+        ground.actors.replace_one({"_id": raw["_id"]}, raw, upsert=True)
+    return len(told)
+
+
+def _actor_raw(told: Mapping[str, Any]) -> Document:
+    times = {name: datetime.fromisoformat(told[name]) for name in ("made_at", "left_at") if told.get(name)}
+    return {**told, **times}
+
+
+def _key_in(contents: Contents) -> str:
+    return str(contents.manifest["keys"][f"{contents.agency}.key"]).strip()
+
+
+def _identity_that_fits(home: Path, contents: Contents) -> Identity | None:
+    """The node's identity, None for a fresh home. Raises NodeError if the node is of another mesh."""
+    try:
+        identity = Identity.read(home)
+    except FileNotFoundError:
+        return None
+    if (identity.mesh, identity.anchor.hex()) != (contents.manifest["mesh"], contents.manifest["anchor"]):
+        raise NodeError(
+            f"{home} belongs to mesh {identity.mesh}, the file to {contents.manifest['mesh']}: facts count in their "
+            "own mesh only. Import into a node of that mesh, or with a fresh home (PILOTMESH_HOME)."
+        )
+    return identity
+
+
+def _roster_in(told: Mapping[str, Any]) -> Fact:
+    """The roster in the file, signed by the anchor that the file names. Raises NotCarried."""
+    try:
+        fact = from_wire(base64.b64decode(told["roster"]))
+        _check_roster(fact, told)
+    except (ValueError, Unreadable, Trouble) as error:
+        raise NotCarried(f"The file's roster cannot be believed: {error}") from error
+    return fact
+
+
+def _check_roster(fact: Fact, told: Mapping[str, Any]) -> None:
+    """Raises Trouble or ValueError unless the anchor of the file's mesh has signed it."""
+    check_mesh(fact, str(told["mesh"]))
+    check_digest(fact)
+    signing = bytes.fromhex(told["anchor_key"])
+    if (
+        (str(fact.header.ledger), fact.header.subject) != (ROSTER_LEDGER, ROSTER)
+        or fact.header.keyid != key_id(signing)
+        or not signature_is_valid(signing, fact.hash, fact.signature)
+    ):
+        raise ValueError(f"{fact.place} is not signed by the anchor of this mesh")
+
+
+def proven_place(answer: Mapping[str, Any], ground: Ground, request: MoveRequest) -> Member:
+    """The agency as the hub's answer has it: the roster of this node's mesh, with this node named. Raises NodeError."""
+    signing = public_named_by(ground.store.rekeyings(ROSTER_LEDGER)) or ground.identity.anchor
+    return _prove(answer, {"mesh": ground.identity.mesh, "anchor_key": signing.hex()}, request)
+
+
+def _prove(answer: Mapping[str, Any], told: Mapping[str, Any], request: MoveRequest) -> Member:
+    """The hub's answer: a roster that has the agency here. Raises NodeError."""
+    try:
+        fact = from_wire(base64.b64decode(answer["roster"], validate=True))
+        _check_roster(fact, told)
+        found = next(one for one in members_of(fact.state or {}) if one.agency == request.agency)
+    except (KeyError, TypeError, ValueError, StopIteration, Unreadable, Trouble) as error:
+        raise NodeError(f"The hub's answer is no roster of this mesh: {error}. Nothing was imported.") from error
+    if (found.domain, found.leaf or "") != (request.domain, request.leaf):
+        raise NodeError(f"The hub's roster has {request.agency} at {found.domain}, not here. Nothing was imported.")
+    return found
+
+
+def _link_of(
+    settings: Settings, identity: Identity | None, contents: Contents, domain: str | None
+) -> tuple[str | None, str]:
+    """The seed of the node's nkey (None on the hub, which needs none) and its domain; a fresh home gets both."""
+    home = settings.home.expanduser().absolute()
+    if identity is not None:
+        if identity.domain is None:
+            raise NodeError("This node is in no mesh with others. `pilotmesh hub init` makes it a hub.")
+        if domain not in (None, identity.domain):
+            raise NodeError(f"This node's domain is {identity.domain}; it has one only.")
+        seed = seed_of(home)
+        if seed is None and identity.hub is not None:
+            raise NodeError(f"{home / 'nats' / LINK_FILE} has no link to the hub: join the mesh again.")
+        return (None if identity.hub is None else seed), identity.domain
+    pending = home / "keys" / f"{contents.agency}.arriving"
+    before = str(contents.manifest["from"]["domain"])
+    wanted = domain or (contents.agency if before != contents.agency else f"{contents.agency}-2")
+    with suppress(FileExistsError):
+        write_secret(pending, json.dumps({"leaf": nkey.make()[0], "domain": wanted}) + "\n")
+    told: dict[str, str] = json.loads(pending.read_text())
+    if domain is not None and told["domain"] != domain:  # refused before: another name is tried
+        told["domain"] = domain
+        pending.unlink()
+        write_secret(pending, json.dumps(told) + "\n")
+    return told["leaf"], told["domain"]
+
+
+def _become_member(
+    home: Path, contents: Contents, hub: HubAddress, domain: str, seed: str
+) -> dict[str, dict[str, str]]:
+    """Link, the operator's token, identity: the identity last, because with it the node is a member."""
+    authority = contents.manifest["authority"]
+    if authority is not None:
+        write_private(home / "nats" / AUTHORITY, authority)
+    remote = {
+        "domain": hub.domain,
+        "urls": list(hub.leaf),
+        "seed": seed,
+        "authority": None if authority is None else AUTHORITY,
+    }
+    write_private(home / "nats" / LINK_FILE, json.dumps({"remote": remote}, indent=2) + "\n")
+    held = tokens.read(home)
+    if "admin" not in held.get(NODE, {}):
+        tokens.keep(home, NODE, {"admin": new_token()})
+    Identity(str(contents.manifest["mesh"]), bytes.fromhex(contents.manifest["anchor"]), hub, domain).write(home)
+    return {NODE: tokens.read(home)[NODE]}
