@@ -5,22 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from deploy.cli.connection import Json
-from deploy.cli.keys import RecoveryKey, bench, read_recovery_key
+from deploy.cli.keys import RecoveryKey, read_recovery_key
 from deploy.cli.node import post_to
 from deploy.cli.speaking import Misused, NoAnswer, Trouble, console, errors, plainly, tell_json
+from deploy.cli.store import Ledgers, database, open_ledgers
 from deploy.node.home import NodeError, read_note
 from shared.settings import Settings
-
-if TYPE_CHECKING:
-    from deploy.node.exporting import Ground
 
 LEAST = 16
 """Characters of a passphrase that somebody thought of himself."""
@@ -182,22 +181,17 @@ def settings_here() -> Settings:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
+def ground() -> Iterator[Ledgers]:
     """Ledgers and keys of the node in PILOTMESH_HOME."""
-    from deploy.node.exporting import Ground  # noqa: PLC0415 (imports the driver)
-
-    with bench() as at:
-        settings = at.settings.model_copy(update={"public_url": settings_here().public_url})
-        yield Ground(settings, at.store, at.identity, at.keyring)
+    with open_ledgers() as at:
+        yield replace(at, settings=at.settings.model_copy(update={"public_url": settings_here().public_url}))
 
 
 @contextmanager
-def restored(backup: str) -> Iterator[Ground]:
+def restored(backup: str) -> Iterator[Ledgers]:
     """The ledgers of a node that was put back for this alone. Raises Misused."""
     from pymongo import MongoClient  # noqa: PLC0415 (imports the driver)
 
-    from deploy.cli.proof import database  # noqa: PLC0415 (only with a backup)
-    from deploy.node.exporting import Ground  # noqa: PLC0415 (as above)
     from shared.ledger.identity import Identity  # noqa: PLC0415 (as above)
     from shared.ledger.keyring import Keyring  # noqa: PLC0415 (as above)
     from shared.ledger.store import Document, LedgerStore  # noqa: PLC0415 (as above)
@@ -211,7 +205,7 @@ def restored(backup: str) -> Iterator[Ground]:
         client: MongoClient[Document] = MongoClient(found.mongodb_uri, tz_aware=True, serverSelectionTimeoutMS=5000)
         with client:
             store = LedgerStore(client, found.database("ledger"))
-            yield Ground(found, store, Identity.read(home), Keyring(home / "keys"))
+            yield Ledgers(found, store, Identity.read(home), Keyring(home / "keys"))
 
 
 @contextmanager

@@ -148,6 +148,8 @@ def _show(stands: Mapping[str, Any]) -> None:
         f"{', '.join(stands['agencies']) or 'none'}",
         soft_wrap=True,
     )
+    for sentence in stands["absent"].values():
+        console.print(escape(sentence), soft_wrap=True)
     if stands["peers"]:
         console.print(table("", ("peer", "last contact", "to fetch", "stands"), _peers(stands)))
     columns = ("agency", "ledger", "head here", "witnessed elsewhere", "lag", "stands")

@@ -10,7 +10,6 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from pymongo.collection import Collection
 
 from deploy.cli import tokens
+from deploy.cli.store import Ledgers
 from deploy.nats.link import LINK_FILE
 from deploy.node.home import NodeError
 from deploy.node.joining import Post, seed_of
@@ -29,32 +29,21 @@ from shared.facts.names import ANCHOR
 from shared.facts.verify import announcements_of
 from shared.ledger.departing import Sealed
 from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity
-from shared.ledger.keyring import Keyring
 from shared.ledger.signing import public_named_by
-from shared.ledger.store import JOURNALED, Document, LedgerStore
+from shared.ledger.store import JOURNALED, Document
 from shared.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the commands work on, whether or not the node runs."""
-
-    settings: Settings
-    store: LedgerStore
-    identity: Identity
-    keyring: Keyring
-
-    @property
-    def actors(self) -> Collection[Document]:
-        database = self.store.client[self.settings.database("node")]
-        return database.get_collection("actors", write_concern=JOURNALED)
-
-
-Opening = Callable[[], AbstractContextManager[Ground]]
+Opening = Callable[[], AbstractContextManager[Ledgers]]
 """Opens the node's database, starting one if the node does not run."""
 
 
-def manifest_of(ground: Ground, sealed: Sealed) -> dict[str, Any]:
+def actors_of(ground: Ledgers) -> Collection[Document]:
+    """Who may act on the node, as shared/access/actors.py keeps it."""
+    database = ground.store.client[ground.settings.database("node")]
+    return database.get_collection("actors", write_concern=JOURNALED)
+
+
+def manifest_of(ground: Ledgers, sealed: Sealed) -> dict[str, Any]:
     """Everything about a sealed agency that is not a fact of its ledgers."""
     settings, identity, store = ground.settings, ground.identity, ground.store
     home, leaving = settings.home, ground.keyring.leaving().folder
@@ -77,7 +66,7 @@ def manifest_of(ground: Ground, sealed: Sealed) -> dict[str, Any]:
         "heads": {ledger: list(place) for ledger, place in sealed.heads.items()},
         "keys": {path.name: path.read_text().strip() for path in leaving.glob(f"{sealed.agency}.*") if _is_key(path)},
         "tokens": tokens.read(home).get(sealed.agency, {}),
-        "actors": [_actor_told(raw) for raw in ground.actors.find({"agency": sealed.agency})],
+        "actors": [_actor_told(raw) for raw in actors_of(ground).find({"agency": sealed.agency})],
     }
 
 
@@ -101,7 +90,7 @@ def _actor_told(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in raw.items()}
 
 
-def take_back(ground: Ground, agency: str, post: Post) -> str:
+def take_back(ground: Ledgers, agency: str, post: Post) -> str:
     """An exported agency stays where it was: its file is good for nothing any more. Raises NodeError, and what `post`
     raises: while the hub gives no answer nobody can know that the file was not imported elsewhere."""
     left = ground.keyring.left(agency)

@@ -15,9 +15,10 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from deploy.cli import tokens
+from deploy.cli.store import Ledgers
 from deploy.nats.config import write_private
 from deploy.nats.link import LINK_FILE
-from deploy.node.exporting import Ground, Opening
+from deploy.node.exporting import Opening, actors_of
 from deploy.node.home import NodeError
 from deploy.node.joining import AUTHORITY, Post, seed_of
 from services.mesh.moving import MoveRequest
@@ -125,11 +126,11 @@ def put_in(store: LedgerStore, facts: Sequence[Carried]) -> int:
     return count
 
 
-def put_actors(ground: Ground, told: Sequence[Mapping[str, Any]]) -> int:
+def put_actors(ground: Ledgers, told: Sequence[Mapping[str, Any]]) -> int:
     """Actors keep their ids and tokens: who acted before acts on with what he has."""
     for one in told:
         raw = _actor_raw(one)
-        ground.actors.replace_one({"_id": raw["_id"]}, raw, upsert=True)
+        actors_of(ground).replace_one({"_id": raw["_id"]}, raw, upsert=True)
     return len(told)
 
 
@@ -179,7 +180,7 @@ def _check_roster(fact: Fact, told: Mapping[str, Any]) -> None:
         raise ValueError(f"{fact.place} is not signed by the anchor of this mesh")
 
 
-def proven_place(answer: Mapping[str, Any], ground: Ground, request: MoveRequest) -> Member:
+def proven_place(answer: Mapping[str, Any], ground: Ledgers, request: MoveRequest) -> Member:
     """The agency as the hub's answer has it: the roster of this node's mesh, with this node named. Raises NodeError."""
     signing = public_named_by(ground.store.rekeyings(ROSTER_LEDGER)) or ground.identity.anchor
     return _prove(answer, {"mesh": ground.identity.mesh, "anchor_key": signing.hex()}, request)

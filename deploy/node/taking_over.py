@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from deploy.cli import tokens
-from deploy.node.exporting import Ground
+from deploy.cli.store import Ledgers
+from deploy.node.exporting import actors_of
 from deploy.node.home import NodeError
 from deploy.node.importing import proven_place, put_actors, put_in
 from deploy.node.joining import Post, seed_of
@@ -50,13 +51,13 @@ class TakenOver:
 
 
 def take_over(
-    ground: Ground,
+    ground: Ledgers,
     agency: str,
     recovery: SigningKey,
     post: Post,
     clock: Callable[[], datetime],
     *,
-    backup: Ground | None = None,
+    backup: Ledgers | None = None,
     patience_seconds: float = 60.0,
 ) -> TakenOver:
     """May be repeated from wherever it was cut off. Raises NodeError with what to do, and what `post` raises."""
@@ -84,7 +85,7 @@ def take_over(
     return TakenOver(agency, rotation, restored, gone)
 
 
-def _await_witnessed(ground: Ground, member: Member, patience_seconds: float) -> None:
+def _await_witnessed(ground: Ledgers, member: Member, patience_seconds: float) -> None:
     """Waits until this node holds the roster that names it, and all that the hub has witnessed."""
     places: dict[str, Place] = {}
     for revocation in member.revocations:
@@ -109,14 +110,14 @@ def _await_witnessed(ground: Ground, member: Member, patience_seconds: float) ->
         time.sleep(LOOK_SECONDS)
 
 
-def _lacks(ground: Ground, ledger: str, place: Place) -> bool:
+def _lacks(ground: Ledgers, ledger: str, place: Place) -> bool:
     if not place.sequence:
         return False
     held = ground.store.at(ledger, place.epoch, place.sequence)
     return held is None or held.hash != place.hash
 
 
-def _restore(ground: Ground, backup: Ground, agency: str, now: datetime) -> int:
+def _restore(ground: Ledgers, backup: Ledgers, agency: str, now: datetime) -> int:
     """Private facts and actors as the backup holds them; each fact is checked. Raises NodeError."""
     book, reached = Roster(ground.store, ground.identity).book(), dict[str, Head]()
     facts: list[Carried] = []
@@ -130,11 +131,11 @@ def _restore(ground: Ground, backup: Ground, agency: str, now: datetime) -> int:
         except Trouble as trouble:
             raise NodeError(f"The backup's {fact.place} cannot be believed: {trouble.detail}") from trouble
         facts.append(Carried(fact, line.get("command"), bool(line.get("twice"))))
-    put_actors(ground, [dict(raw) for raw in backup.actors.find({"agency": agency})])
+    put_actors(ground, [dict(raw) for raw in actors_of(backup).find({"agency": agency})])
     return put_in(ground.store, facts)
 
 
-def _gone(ground: Ground, agency: str) -> Iterator[str]:
+def _gone(ground: Ledgers, agency: str) -> Iterator[str]:
     """What private ledgers are known to have held, and nobody holds now. Their heads are forgotten: the ledgers go on
     from what is here."""
     heads = foreign_heads(ground.store)
@@ -149,7 +150,7 @@ def _gone(ground: Ground, agency: str) -> Iterator[str]:
         heads.drop(ledger)
 
 
-def _give_admin(ground: Ground, agency: str) -> None:
+def _give_admin(ground: Ledgers, agency: str) -> None:
     """Somebody must be able to act for the agency here."""
     actors = Actors(ground.store.client[ground.settings.database("node")])
     if not actors.of_agency(agency):

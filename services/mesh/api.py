@@ -206,6 +206,7 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 
         "domain": request.app.state.settings.nats_domain,
         "hub": None if ground.identity.hub is None else ground.identity.hub.domain,
         "agencies": ground.keyring.hosted(),
+        "absent": ground.keyring.absent(),
         "roster": roster_stands(ground.roster.state(), parts.ledger.now().date()),
         "ledgers": ledgers,
         "peers": standing.peers(),

@@ -4,7 +4,7 @@ holds.
 The order makes two writers impossible. First the key leaves the key ring: no process takes a command any more. Then
 every ledger is rekeyed, which is a fact of the ledger: whoever had signed in the last moment has either got its place
 before, and is carried along, or loses it for good. Only then is there anything to carry. A crash anywhere leaves either
-the writer or a sealed agency, and the same command goes on (docs/adr/0017).
+the writer or a sealed agency, and the same command goes on (docs/adr/0021).
 """
 
 from __future__ import annotations

@@ -204,6 +204,13 @@ class Keyring:
                 write_secret(self.folder / name, keys[name].strip() + "\n")
         self._note(ELSEWHERE, agency).unlink(missing_ok=True)
 
+    def absent(self) -> dict[str, str]:
+        """The agencies that were here, each with a sentence that says where they are."""
+        folders = (self.folder / LEAVING, self.folder / ELSEWHERE)
+        names = sorted({path.stem for folder in folders for path in folder.glob("*.json")})
+        told = {name: self.why_absent(name) for name in names if not self.hosts(name)}
+        return {name: sentence for name, sentence in told.items() if sentence is not None}
+
     def why_absent(self, agency: str) -> str | None:
         """A sentence about an agency that was here; None if it is, or never was."""
         left = self.left(agency)

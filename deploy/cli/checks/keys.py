@@ -39,6 +39,20 @@ def keys_are_in_force(settings: Settings, client: Client) -> Iterator[Finding]:
         if not path.with_suffix(".key").exists():
             remedy = f"`pilotmesh keys recover {path.stem} --recovery-key FILE` makes another."
             yield wrong("keys", f"{path.stem}'s signing key was revoked: nothing can be written in its name", remedy)
+    yield from _moves(keyring)
     if keyring.hosts(ANCHOR) and identity.domain is not None and roster.anchor_recovery() is None:
         remedy = "`pilotmesh hub anchor recovery-key FILE`, before it is too late: it is bound once and for all."
         yield odd("keys", "the anchor has no recovery key: if its own is lost or stolen, nothing replaces it", remedy)
+
+
+def _moves(keyring: Keyring) -> Iterator[Finding]:
+    """Agencies that are neither quite here nor there."""
+    for agency, sentence in keyring.absent().items():
+        if keyring.left(agency) is not None:
+            remedy = f"`pilotmesh node export-agency {agency} --undo` takes it back, if its file was imported nowhere."
+            yield odd("moving", sentence, remedy)
+    for suffix, command in ((".arriving", "node import-agency FILE"), (".taking", "node take-over")):
+        for path in sorted(keyring.folder.glob(f"*{suffix}")):
+            yield odd(
+                "moving", f"{path.stem} is not wholly here yet", f"Give the command again: `pilotmesh {command}`."
+            )
