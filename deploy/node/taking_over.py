@@ -7,11 +7,13 @@ revoked.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from deploy.cli import tokens
 from deploy.cli.store import Ledgers
@@ -30,7 +32,7 @@ from shared.facts.verify import Head, Trouble, check
 from shared.ledger.carrying import Carried, facts_of
 from shared.ledger.drafts import Author
 from shared.ledger.identity import Member, Roster
-from shared.ledger.keyring import write_secret
+from shared.ledger.keyring import replace_secret, write_secret
 from shared.ledger.rekeying import Rekeying, Rotation
 from shared.ledger.witness import foreign_heads
 
@@ -68,21 +70,25 @@ def take_over(
     if keyring.hosts(agency) and not pending.exists():
         raise NodeError(f"This node hosts {agency} already. A lost key is replaced with `pilotmesh keys recover`.")
     with suppress(FileExistsError):
-        write_secret(pending, new_id() + "\n")
+        write_secret(pending, json.dumps({"move": new_id()}) + "\n")
+    noted = json.loads(pending.read_text())
     seed = seed_of(settings.home)
     leaf = "" if identity.hub is None or seed is None else nkey.public_of(seed)
-    request = MoveRequest(agency, pending.read_text().strip(), identity.domain, leaf, settings.url, RECOVERY)
+    request = MoveRequest(agency, noted["move"], identity.domain, leaf, settings.url, RECOVERY)
     at = settings.url if identity.hub is None else identity.hub.url
     answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, recovery))
     member = proven_place(answer, ground, request)
     _await_witnessed(ground, member, patience_seconds)
     restored = 0 if backup is None else _restore(ground, backup, agency, clock())
-    gone = list(_gone(ground, agency))
+    if _private_heads(ground, agency):  # said once more if this is cut off after they were forgotten
+        noted["gone"] = list(_gone(ground, agency))
+        replace_secret(pending, json.dumps(noted) + "\n")
     rekeying = Rekeying(ground.store, identity, keyring, OPERATOR, clock)
     rotation = rekeying.rotate(agency, recovery)
     _give_admin(ground, agency)
+    _forget_heads(ground, agency)
     pending.unlink()
-    return TakenOver(agency, rotation, restored, gone)
+    return TakenOver(agency, rotation, restored, noted.get("gone", []))
 
 
 def _await_witnessed(ground: Ledgers, member: Member, patience_seconds: float) -> None:
@@ -136,18 +142,24 @@ def _restore(ground: Ledgers, backup: Ledgers, agency: str, now: datetime) -> in
 
 
 def _gone(ground: Ledgers, agency: str) -> Iterator[str]:
-    """What private ledgers are known to have held, and nobody holds now. Their heads are forgotten: the ledgers go on
-    from what is here."""
-    heads = foreign_heads(ground.store)
-    for ledger, told in sorted(heads.all().items()):
-        name = ledger_name(ledger)
-        if name.agency != agency or not name.is_private:
-            continue
+    """What private ledgers are known to have held, and nobody holds now."""
+    for ledger, told in _private_heads(ground, agency):
         here = ground.store.head(ledger)
         if (told["epoch"], told["sequence"]) > here.position:
             count = told["sequence"] - (here.sequence if here.epoch == told["epoch"] else 0)
             yield f"{ledger}: {count} private facts are gone; it had {told['epoch']}:{told['sequence']}"
-        heads.drop(ledger)
+
+
+def _forget_heads(ground: Ledgers, agency: str) -> None:
+    """Private ledgers go on from what is here: the lost node's heads are nothing to be measured by."""
+    for ledger, _ in _private_heads(ground, agency):
+        foreign_heads(ground.store).drop(ledger)
+
+
+def _private_heads(ground: Ledgers, agency: str) -> list[tuple[str, dict[str, Any]]]:
+    heads = sorted(foreign_heads(ground.store).all().items())
+    names = {ledger: ledger_name(ledger) for ledger, _ in heads}
+    return [(ledger, told) for ledger, told in heads if names[ledger].agency == agency and names[ledger].is_private]
 
 
 def _give_admin(ground: Ledgers, agency: str) -> None:

@@ -17,7 +17,7 @@ from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
 from shared.facts.names import LedgerName, ledger_name
 from shared.facts.verify import NotAuthentic, Trouble
-from shared.ledger.cutting import Cutting, Forks, contradict
+from shared.ledger.cutting import Cutting, Forks, contradict, last_common
 from shared.ledger.identity import ROSTER_LEDGER, Identity, Roster
 from shared.ledger.keyring import Keyring
 from shared.ledger.quarantine import Quarantine
@@ -183,7 +183,7 @@ class Accepting:
         waited = self.waiting.of(ledger)
         for _ in range(ATTEMPTS):
             out = self._sort([*arrived, *waited], ledger)
-            if self._apply(source, ledger, out, taken):
+            if not self._gives_way(ledger, out, taken) and self._apply(source, ledger, out, taken):
                 break
             self._shelf.forget(ledger)
         else:
@@ -192,6 +192,18 @@ class Accepting:
             self.waiting.settle(ledger, out.waiting, source)
         if ledger == ROSTER_LEDGER and out.accepted:
             taken.moved |= self.refresh()
+
+    def _gives_way(self, ledger: str, out: Outcome, taken: Taken) -> bool:
+        """An agency that moved to another node: what this one wrote for it before it heard of that is no fork. It is
+        given up for what the agency's node wrote. True if there was any."""
+        strays = [(held, other) for held, other in out.forks if self.store.is_own(held.hash)]
+        for held, other in strays:
+            self.cutting.cut(ledger, last_common(held, other), stray=True)
+        if strays:
+            log.warning("%s: gave up what this node wrote after the agency had moved", ledger)
+            self.store.tails()
+            taken.moved.add(ledger)
+        return bool(strays)
 
     def _sort(self, facts: Sequence[Fact], ledger: str) -> Outcome:
         return sort_out(facts, ledger, mesh=self.identity.mesh, book=self.book(), shelf=self._shelf)

@@ -29,11 +29,15 @@ class Cutting:
         self._ledgers = store.database["ledgers"]
         self._given_up = store.database["given_up"]
 
-    def cut(self, ledger: str, keep: Position) -> int:
+    def cut(self, ledger: str, keep: Position, *, stray: bool = False) -> int:
         """Gives up every fact of `ledger` beyond `keep` ((1, 0) for all of them). Returns how many there were.
 
-        The facts stay in the collection `given_up`: they are evidence, and a reopening may go on from them.
+        The facts stay in the collection `given_up`: they are evidence, and a reopening may go on from them. `stray`:
+        this node had no right to write them any more, so nobody is to miss them.
         """
+        if stray:
+            beyond = {"ledger": ledger, "epoch": keep[0], "sequence": {"$gt": keep[1]}}
+            self._store.facts.update_many(beyond, {"$set": {"stray": True}})
         listed = {"$setOnInsert": {"epoch": keep[0], "tail": 0}}
         self._ledgers.update_one({"_id": ledger}, {**listed, "$set": {"cutting": number_of(keep)}}, upsert=True)
         return self._carry_out(ledger, keep)
@@ -65,6 +69,11 @@ class Cutting:
     def given_up(self, hash_hex: str) -> Fact | None:
         found = self._given_up.find_one({"_id": hash_hex})
         return None if found is None else fact_of(found)
+
+    def strays(self, hashes: Sequence[str]) -> set[str]:
+        """Those of these facts that were given up as strays."""
+        found = self._given_up.find({"_id": {"$in": list(hashes)}, "stray": True}, {"_id": 1})
+        return {one["_id"] for one in found}
 
     def after(self, ledger: str, position: Position, limit: int = 4096) -> list[Fact]:
         """What was given up of an epoch beyond a place."""

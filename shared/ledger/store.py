@@ -258,6 +258,10 @@ class LedgerStore:
         found = self.facts.find_one({"_id": hash_hex})
         return None if found is None else fact_of(found)
 
+    def is_own(self, hash_hex: str) -> bool:
+        """Whether this node holds the fact, and wrote it itself (or took over the agency that did)."""
+        return self.facts.find_one({"_id": hash_hex, "own": True}, {"_id": 1}) is not None
+
     def hashes_present(self, hashes: Sequence[str]) -> set[str]:
         held = self.recent.those_held(hashes)
         asked = [one for one in hashes if one not in held]

@@ -101,13 +101,16 @@ class Witness:
         return [head for head in absent if head["hash"] not in revoked]
 
     def _revoked(self, store: LedgerStore, hashes: list[str]) -> set[str]:
-        """Those of these facts that were given up, and rightly: no key that holds has signed them."""
+        """Those of these facts that were given up, and rightly: no key that holds has signed them, or another node had
+        the agency by then."""
         cutting = Cutting(store)
+        strays = cutting.strays(hashes)
+        hashes = [one for one in hashes if one not in strays]
         given_up = [fact for fact in map(cutting.given_up, hashes) if fact is not None]
         if not given_up:
-            return set()
+            return strays
         book = Roster(store, Identity.read(self.path.parent)).book()
-        return {fact.hash for fact in given_up if not _may_stand(fact, book)}
+        return strays | {fact.hash for fact in given_up if not _may_stand(fact, book)}
 
     def missing(self, store: LedgerStore) -> list[str]:
         """The same, one sentence each."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,9 @@ import pytest
 from deploy.cli.store import Ledgers
 from deploy.node.exporting import manifest_of, take_back
 from deploy.node.importing import Arrived, import_agency
+from deploy.node.taking_over import TakenOver, take_over
+from services.mesh.accepting import Accepting, Taken
+from services.mesh.heads import signed_heads
 from services.mesh.keys import KeyCare
 from services.mesh.members import RosterWriter
 from services.mesh.moving import Moving
@@ -33,7 +37,9 @@ from shared.ledger import carrying
 from shared.ledger.departing import Departing
 from shared.ledger.drafts import Author
 from shared.ledger.identity import ROSTER_LEDGER, HubAddress, Identity, Member, members_of, roster_state
+from shared.ledger.quarantine import Quarantine
 from shared.ledger.store import LedgerStore
+from shared.ledger.witness import foreign_heads
 from shared.problems import Conflict, Misdirected
 from shared.settings import Settings
 from tests.node.ledgers import LedgerNode, pilot
@@ -72,11 +78,48 @@ class MovingNode:
     def takes_back(self, agency: str) -> None:
         take_back(self.ground, agency, self.mesh.post)
 
-    def writes(self, agency: str) -> Fact | None:
+    def takes_over(self, agency: str, recovery: SigningKey, *, backup: MovingNode | None = None) -> TakenOver:
+        """The roster reaches the node while the command waits for it."""
+        self.mesh.answered = self.hears_the_roster
+        old = None if backup is None else backup.ground
+        try:
+            return take_over(
+                self.ground, agency, recovery, self.mesh.post, lambda: datetime.now(UTC), backup=old, patience_seconds=1
+            )
+        finally:
+            self.mesh.answered = lambda: None
+
+    def takes_in(self, facts: Sequence[Fact]) -> Taken:
+        """As the intake takes what its hub hands out."""
+        node = self.ledgers
+        database = node.client[node.settings.database("mesh")]
+        accepting = Accepting(node.store, node.identity, node.roster, node.keyring, self.quarantine, database)
+        accepting.begin()
+        return accepting.take("peer hub", facts)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(self.ledgers.client[self.ledgers.settings.database("node")]["quarantine"])
+
+    def hears_heads(self, other: MovingNode, agency: str) -> None:
+        """Signed heads of what another node holds, private ledgers' too."""
+        heads = signed_heads(other.ledgers.store, other.ledgers.keyring, other.ledgers.identity.mesh)
+        mine = [head for head in heads if head["ledger"].startswith(f"{agency}.")]
+        foreign_heads(self.ledgers.store).keep(mine, other.domain)
+
+    def is_put_back(self, agency: str, count: int, keys: Path) -> None:
+        """Only the first `count` facts of the agency are left, and the keys of that day."""
+        node = self.ledgers
+        node.store.facts.delete_many({"agency": agency, "sequence": {"$gt": count}})
+        node.store.forget_memory()
+        shutil.rmtree(node.settings.home / "keys")
+        shutil.copytree(keys, node.settings.home / "keys")
+
+    def writes(self, agency: str, audience: str = "mesh") -> Fact | None:
         """A fact of the agency that this node acknowledged; None if it refused."""
         appender = self.ledgers.appender()
         try:
-            return appender.record(pilot(agency=agency)).fact
+            return appender.record(pilot(agency=agency, audience=audience)).fact
         except (Misdirected, Conflict):
             return None
         finally:
@@ -101,6 +144,7 @@ class MovingMesh:
     def __init__(self, folder: Path, mongodb_uri: str, settings: Settings, *domains: str) -> None:
         self.before_post: Callable[[], None] = lambda: None
         self.after_post: Callable[[], None] = lambda: None
+        self.answered: Callable[[], None] = lambda: None
         anchor, mesh = SigningKey.make(), new_id()
         self.nodes: dict[str, MovingNode] = {}
         for domain in ("hub", *domains):
@@ -134,6 +178,7 @@ class MovingMesh:
         path = address.partition("/mesh/v1/")[2].split("/")
         told = self.moving.homes(document) if path == ["homes"] else self.moving.move(path[1], document)
         self.after_post()
+        self.answered()
         return json.loads(json.dumps(told))  # type: ignore[no-any-return]
 
     def joins(self, agency: str, domain: str) -> SigningKey:
@@ -150,6 +195,13 @@ class MovingMesh:
     def tell(self) -> None:
         for node in self.nodes.values():
             node.hears_the_roster()
+
+    def shares(self, agency: str, domain: str) -> None:
+        """What the agency has written for the mesh reaches every other node."""
+        facts = self.nodes[domain].ledgers.store.after(f"{agency}.registry", (1, 0), 10_000)
+        for node in self.nodes.values():
+            if node.domain != domain:
+                node.takes_in(facts)
 
     def home_of(self, agency: str) -> str | None:
         return next(one.domain for one in self.hub.ledgers.roster.members() if one.agency == agency)

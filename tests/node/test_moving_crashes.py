@@ -11,8 +11,13 @@ from pathlib import Path
 import pytest
 from pymongo.errors import BulkWriteError
 
+from deploy.node.taking_over import TakenOver
+from services.mesh.heads import signed_heads
+from shared.facts.keys import SigningKey
 from shared.ledger.carrying import NotCarried, opened
+from shared.ledger.cutting import Forks
 from shared.ledger.verification import verify_node
+from shared.ledger.witness import Witness
 from shared.problems import Conflict, Forbidden
 from shared.settings import Settings
 from tests.node.moving_nodes import Crash, MovingMesh, crashing
@@ -204,3 +209,81 @@ def _settled(mesh: MovingMesh, agency: str) -> str:
             node.imports(node.exports(agency))
             return domain
     raise AssertionError("nobody has the agency")
+
+
+def test_what_a_restored_node_wrote_in_ignorance_is_given_up_and_freezes_nothing(
+    mesh: MovingMesh, tmp_path: Path
+) -> None:
+    """Its hub was out of reach when it was put back to the day before; it hears of the move after it has written."""
+    mesh.joins("unep", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    a.writes("unep")
+    shutil.copytree(a.ledgers.settings.home / "keys", tmp_path / "yesterday")
+    for _ in range(2):
+        a.writes("unep")
+    b.imports(a.exports("unep"))
+    after = b.writes("unep")
+    assert after is not None
+    a.is_put_back("unep", 1, tmp_path / "yesterday")
+    strays = [a.writes("unep") for _ in range(2)]
+    assert all(strays), "it knows no better"
+    witness = Witness(tmp_path)
+    witness.remember(signed_heads(a.ledgers.store, a.ledgers.keyring, a.ledgers.identity.mesh, ["unep.registry"]))
+
+    mesh.tell()
+    assert a.writes("unep") is None
+    taken = a.takes_in(b.ledgers.store.after("unep.registry", (1, 0)))
+    assert taken.accepted
+    assert a.chain("unep") == b.chain("unep")
+    assert a.chain("unep")[-1] == after.hash
+    assert Forks(a.ledgers.store).pairs() == []
+    shutil.copy(a.ledgers.settings.home / "mesh.json", tmp_path / "mesh.json")
+    assert witness.missing_heads(a.ledgers.store) == []
+    assert [one.fault for one in verify_node(a.ledgers.store, a.ledgers.identity) if one.fault] == []
+
+
+def test_an_agency_whose_node_is_lost_is_taken_over_with_what_others_hold(mesh: MovingMesh) -> None:
+    recovery = mesh.joins("unicef", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    shared = [a.writes("unicef") for _ in range(3)]
+    mesh.shares("unicef", "a")
+    hidden = a.writes("unicef", audience="private")
+    assert hidden is not None
+    b.hears_heads(a, "unicef")
+    never_seen = a.writes("unicef")  # the link was down by then
+    assert never_seen is not None
+
+    with pytest.raises(Forbidden, match="another recovery key"):
+        b.takes_over("unicef", SigningKey.make())
+    done: list[TakenOver] = []
+    until_done(mesh, lambda: done.append(b.takes_over("unicef", recovery)), lambda: None)
+    assert done[0].gone == ["unicef.registry.private: 1 private facts are gone; it had 1:1"]
+    assert mesh.home_of("unicef") == "b"
+    mine = b.writes("unicef")
+    assert mine is not None
+    assert {fact.hash for fact in shared if fact is not None} < set(b.chain("unicef"))
+    assert never_seen.hash not in b.chain("unicef")
+
+    # The lost node comes back after all.
+    mesh.tell()
+    assert a.writes("unicef") is None
+    a.takes_in(b.ledgers.store.after("unicef.registry", (1, 0)))
+    assert a.chain("unicef") == b.chain("unicef")
+    for node in (a, b):
+        assert [one.fault for one in verify_node(node.ledgers.store, node.ledgers.identity) if one.fault] == []
+
+
+def test_private_facts_of_a_lost_node_come_from_its_backup(mesh: MovingMesh) -> None:
+    recovery = mesh.joins("unfpa", "a")
+    a, c = mesh.nodes["a"], mesh.nodes["c"]
+    a.writes("unfpa")
+    mesh.shares("unfpa", "a")
+    hidden = a.writes("unfpa", audience="private")
+    assert hidden is not None
+    c.hears_heads(a, "unfpa")
+    done = c.takes_over("unfpa", recovery, backup=a)
+    assert (done.restored, done.gone) == (1, [])
+    assert c.ledgers.store.by_hash(hidden.hash) == hidden
+    following = c.writes("unfpa", audience="private")
+    assert following is not None
+    assert following.header.sequence == 3, "after what was restored, and the change of key"
