@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import mongoengine
@@ -47,6 +47,8 @@ RUSH_SECONDS = 0.5
 """For so long followers whose readers can wait gather news while commands rush in."""
 GIVE_WAY_SECONDS = 2.0
 """How long reactions give way to callers' commands, each time they have something to do."""
+HUB_SECONDS = 4.0
+"""How long a start waits for the hub to say whom this node hosts."""
 
 _grounds: dict[tuple[str, str, str], Ground] = {}
 _grounds_lock = threading.Lock()
@@ -294,7 +296,8 @@ async def running(parts: Parts) -> AsyncIterator[None]:
     if parts.appender is not None:
         ground = parts.ground
         witness = Witness(ground.settings.home)
-        await asyncio.to_thread(ground.homes.before_the_first_command)
+        with suppress(TimeoutError):  # a name that nobody resolves holds nobody up either
+            await asyncio.wait_for(asyncio.to_thread(ground.homes.before_the_first_command), HUB_SECONDS)
         async with recalling(ground.settings, ground.identity, ground.roster, ground.keyring) as others:
             recovery = Recovery(
                 connection,

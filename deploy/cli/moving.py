@@ -86,7 +86,7 @@ def export_agency(
 
 
 def _undo(agency: str, as_json: bool) -> None:
-    from deploy.node.exporting import take_back  # noqa: PLC0415 (only who takes back needs it)
+    from deploy.node.importing import take_back  # noqa: PLC0415 (only who takes back needs it)
 
     with ground() as at:
         move = take_back(at, agency, post_to)

@@ -1,4 +1,4 @@
-"""An agency is exported: what its file holds besides the facts, and how an export is taken back.
+"""An agency is exported: what its file holds besides the facts.
 
 What two nodes could do at once is decided elsewhere: by keys (shared/ledger/departing.py) and by the roster
 (services/mesh/moving.py).
@@ -20,13 +20,9 @@ from deploy.cli import tokens
 from deploy.cli.store import Ledgers
 from deploy.nats.link import LINK_FILE
 from deploy.node.home import NodeError
-from deploy.node.joining import Post, seed_of
 from services.mesh.joining import hub_end
-from services.mesh.moving import MoveRequest
-from shared.bus import nkey
 from shared.facts.fact import to_wire
 from shared.facts.names import ANCHOR
-from shared.facts.verify import announcements_of
 from shared.ledger.departing import Sealed
 from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity
 from shared.ledger.signing import public_named_by
@@ -88,22 +84,3 @@ def _hub_of(settings: Settings, identity: Identity) -> tuple[HubAddress, str | N
 
 def _actor_told(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in raw.items()}
-
-
-def take_back(ground: Ledgers, agency: str, post: Post) -> str:
-    """An exported agency stays where it was: its file is good for nothing any more. Raises NodeError, and what `post`
-    raises: while the hub gives no answer nobody can know that the file was not imported elsewhere."""
-    left = ground.keyring.left(agency)
-    if left is None:
-        raise NodeError(f"{agency} was not exported from this node, or is back already.")
-    settings, identity = ground.settings, ground.identity
-    key = ground.keyring.leaving().key(agency)
-    seed = seed_of(settings.home)
-    request = MoveRequest(
-        agency, str(left["move"]), settings.nats_domain, "" if seed is None else nkey.public_of(seed), settings.url
-    )
-    at = settings.url if identity.hub is None else identity.hub.url
-    announcements = ground.store.rekeyings(announcements_of(agency))
-    post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, announcements))
-    ground.keyring.take_back(agency)
-    return str(left["move"])

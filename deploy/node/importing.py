@@ -1,4 +1,5 @@
-"""An agency is imported: its file is checked whole, the hub decides who takes it, then this node writes in its name."""
+"""An agency is imported: its file is checked whole, the hub decides who takes it, then this node writes in its name.
+Taking an export back is the same, without the file."""
 
 from __future__ import annotations
 
@@ -93,6 +94,26 @@ def import_agency(
         tokens.keep(home, contents.agency, told["tokens"])
     (home / "keys" / f"{contents.agency}.arriving").unlink(missing_ok=True)
     return Arrived(contents.agency, name, count, actors, identity is None, made)
+
+
+def take_back(ground: Ledgers, agency: str, post: Post) -> str:
+    """An exported agency stays where it was: its file is good for nothing any more. Raises NodeError, and what `post`
+    raises: while the hub gives no answer nobody can know that the file was not imported elsewhere."""
+    left = ground.keyring.left(agency)
+    if left is None:
+        raise NodeError(f"{agency} was not exported from this node, or is back already.")
+    settings, identity = ground.settings, ground.identity
+    key = ground.keyring.leaving().key(agency)
+    seed = seed_of(settings.home)
+    request = MoveRequest(
+        agency, str(left["move"]), settings.nats_domain, "" if seed is None else nkey.public_of(seed), settings.url
+    )
+    at = settings.url if identity.hub is None else identity.hub.url
+    announcements = ground.store.rekeyings(announcements_of(agency))
+    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, announcements))
+    proven_place(answer, ground, request)
+    ground.keyring.take_back(agency)
+    return str(left["move"])
 
 
 def put_in(store: LedgerStore, facts: Sequence[Carried]) -> int:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from deploy.cli.store import Ledgers
-from deploy.node.exporting import manifest_of, take_back
-from deploy.node.importing import Arrived, import_agency
+from deploy.node.exporting import manifest_of
+from deploy.node.importing import Arrived, import_agency, take_back
 from deploy.node.taking_over import TakenOver, take_over
 from services.mesh.accepting import Accepting, Taken
 from services.mesh.heads import signed_heads

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pymongo.errors import BulkWriteError
 
+from deploy.cli.checks.keys import keys_are_in_force
 from deploy.node.taking_over import TakenOver
 from services.mesh.heads import signed_heads
 from shared.facts.keys import SigningKey
@@ -102,6 +103,22 @@ def test_a_file_is_good_for_the_first_node_that_imports_it(mesh: MovingMesh) -> 
     with pytest.raises(Conflict, match="imported from this very file before"):
         mesh.nodes["a"].takes_back("who")
     assert set(mesh.writers("who")) == {"b"}
+
+
+def test_the_doctor_tells_of_an_agency_that_was_exported_and_how_it_is_taken_back(mesh: MovingMesh) -> None:
+    mesh.joins("wmo", "a")
+    a = mesh.nodes["a"]
+    a.exports("wmo")
+
+    def said() -> list[str]:
+        found = keys_are_in_force(a.ground.settings, a.ledgers.client)
+        return [f"{one.said} {one.remedy}" for one in found if one.subject == "moving" and "wmo" in one.said]
+
+    (told,) = said()
+    assert "wmo was exported from this node" in told
+    assert "export-agency wmo --undo" in told
+    a.takes_back("wmo")
+    assert said() == []
 
 
 def test_whoever_signed_in_the_last_moment_loses_the_place(mesh: MovingMesh) -> None:

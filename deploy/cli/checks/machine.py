@@ -78,7 +78,7 @@ def servers_are_installed(settings: Settings) -> Iterator[Finding]:
 def secrets_are_private(settings: Settings) -> Iterator[Finding]:
     """Keys, tokens and NATS passwords: there, of the node's user, mode 0600."""
     folder = settings.home
-    keys = sorted((folder / "keys").glob("*.key"))
+    keys = sorted((folder / "keys").rglob("*.key"))
     files = [*keys, tokens.path_in(folder), folder / "nats" / "users.json"]
     open_to_others = [file for file in files if file.exists() and file.stat().st_mode & 0o177]
     for file in open_to_others:
