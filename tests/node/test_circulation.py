@@ -20,7 +20,7 @@ from shared.facts.fact import Fact
 from shared.ledger.drafts import Draft
 from tests.node.exchanging import Federation, Side, eventually, federation
 from tests.node.ledgers import OFFICER
-from tests.node.test_intake import leaves_sockets, write
+from tests.node.three_nodes import leaves_sockets, write
 
 CIRCLE = "0198c0de-0000-7000-8000-00000000c1c1"
 LEDGER = f"wfp.matching.{CIRCLE}"

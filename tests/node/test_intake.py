@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,42 +16,15 @@ from services.mesh.relay import Relay
 from services.mesh.streams import delete_from_streams
 from shared.bus.asking import Asking, Unanswered
 from shared.bus.peers import connect_intake
-from shared.bus.reading import read_stream
 from shared.facts.fact import Fact
-from shared.ledger.drafts import Author, Draft
-from shared.ledger.verification import verify_node
+from shared.ledger.drafts import Draft
 from shared.ledger.witness import foreign_heads
-from tests.node.exchanging import Federation, Side, eventually, federation
+from tests.node.exchanging import Federation, Side, eventually
+from tests.node.three_nodes import ADMIN, faults, leaves_sockets, stored, write
 
-ADMIN = Author("admin", "admin")
 CIRCLE = "0198c0de-0000-7000-8000-00000000c1c1"
 
-# nats-py leaves a socket to the garbage collector when a server goes away while it connects.
-leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 pytestmark = leaves_sockets
-
-
-@pytest.fixture
-def mesh(tmp_path: Path, mongodb_uri: str) -> Iterator[Federation]:
-    with federation(tmp_path, mongodb_uri, "wfp", "fao") as made:
-        yield made
-    gc.collect()  # the sockets that nats-py left are this test's, not the next one's
-
-
-async def write(side: Side, count: int, **more: Any) -> list[Fact]:
-    return await asyncio.to_thread(side.write, count, **more)
-
-
-async def stored(side: Side, stream: str, ledger: str) -> list[int]:
-    """Sequences of a ledger in a stream, in the stream's order."""
-    async with side.user("provisioner") as connection:
-        found = [message.headers async for message in read_stream(connection, stream, ">")]
-    return [int(one["Pilotmesh-Sequence"]) for one in found if one.get("Pilotmesh-Ledger") == ledger]
-
-
-def faults(side: Side) -> dict[str, str]:
-    reports = verify_node(side.store, side.ledgers.identity)
-    return {report.ledger: report.fault for report in reports if report.fault}
 
 
 def test_what_one_member_writes_reaches_hub_and_other_members_as_it_was_signed(mesh: Federation) -> None:

@@ -15,8 +15,8 @@ from shared.bus.recovery import Recovered, Recovery
 from shared.ledger.store import LedgerStore
 from shared.ledger.witness import Witness, foreign_heads
 from tests.node.exchanging import Federation, Side, eventually, federation
-from tests.node.test_intake import faults, leaves_sockets, write
 from tests.node.test_recovery import Backup
+from tests.node.three_nodes import faults, leaves_sockets, write
 
 LEDGER, PRIVATE = "wfp.registry", "wfp.registry.private"
 pytestmark = leaves_sockets
