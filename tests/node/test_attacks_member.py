@@ -96,6 +96,7 @@ def test_what_is_sent_again_counts_once_and_an_older_state_takes_nothing_back(me
 
     async def story() -> None:
         async with mesh.running():
+            await mesh.level()
             chain = mesh["fao"].chain("fao.registry")
             facts = [chain.add({"lead_agency": "fao", "title": n}, version=n) for n in (1, 2, 3)]
             for fact in facts:
@@ -121,6 +122,7 @@ def test_what_is_sent_again_counts_once_and_an_older_state_takes_nothing_back(me
 def test_what_is_sent_out_of_order_waits_in_sight_of_the_operator_and_is_folded_in_order(mesh: Federation) -> None:
     async def story() -> None:
         async with mesh.running("hub", "wfp"):
+            await mesh.level("hub", "wfp")
             chain = mesh["fao"].chain("fao.registry")
             first, second, third = (chain.add({"lead_agency": "fao", "title": n}, version=n) for n in (1, 2, 3))
             await mesh["fao"].publish(third)
