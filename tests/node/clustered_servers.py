@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -9,6 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js.api import ClusterInfo
+from nats.js.errors import APIError
 
 from deploy.nats import config
 from deploy.nats.authority import make_authority, make_server_certificate
@@ -53,27 +59,34 @@ class Cluster:
 
     async def leader(self, stream: str = "FACTS") -> str:
         """Which server decides for the stream now."""
-        connection = await connect(self.settings, PROVISIONER, patience_seconds=30)
-        try:
-            info = await connection.jetstream(timeout=10).stream_info(stream)
-            assert info.cluster is not None
-            assert info.cluster.leader is not None
-            return info.cluster.leader.removeprefix("hub-")
-        finally:
-            await connection.close()
+        async with asyncio.timeout(120):
+            while True:
+                told = (await self._told(stream))[0]
+                if told is not None and told.leader is not None:
+                    return told.leader.removeprefix("hub-")
+                await asyncio.sleep(0.1)
 
     async def is_whole(self, *streams: str) -> bool:
         """Whether all three hold all of these streams, without a lag."""
-        connection = await connect(self.settings, PROVISIONER, patience_seconds=30)
+        for told in await self._told(*streams):
+            replicas = [] if told is None else told.replicas or []
+            if len(replicas) != 2 or not all(one.current and not one.offline for one in replicas):
+                return False
+        return True
+
+    async def _told(self, *streams: str) -> list[ClusterInfo | None]:
+        """What each stream's leader says of its servers; None while there is no leader."""
+        connection = await connect(self.settings, PROVISIONER, patience_seconds=60)
         try:
-            for stream in streams:
-                info = await connection.jetstream(timeout=10).stream_info(stream)
-                replicas = [] if info.cluster is None else info.cluster.replicas or []
-                if len(replicas) != 2 or not all(one.current and not one.offline for one in replicas):
-                    return False
-            return True
+            return [await self._told_of(connection, stream) for stream in streams]
         finally:
             await connection.close()
+
+    async def _told_of(self, connection: Client, stream: str) -> ClusterInfo | None:
+        try:
+            return (await connection.jetstream(timeout=2).stream_info(stream)).cluster
+        except (nats.errors.Error, APIError):
+            return None
 
 
 @contextmanager

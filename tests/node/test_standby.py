@@ -92,7 +92,7 @@ def test_members_move_to_a_standby_when_the_hub_is_lost_and_nothing_else_is(tmp_
             nodes.append(member.start())
         first = registered(wfp, "wfp", "Before")
         until_level(hub, standby, wfp, fao)
-        assert not findings(standby)
+        until(lambda: not findings(standby), "doctor finds nothing")
         # By this the first hub is known again, although the anchor's key is not on it any more.
         take_anchor_out(hub.home, tmp_path / "anchor")
         card = tmp_path / "hub.card"
@@ -117,7 +117,7 @@ def test_members_move_to_a_standby_when_the_hub_is_lost_and_nothing_else_is(tmp_
         until_level(standby, wfp, fao)
         for node in (standby, fao):
             assert holds(node, [first, late, *in_flight])
-        assert findings(wfp) == findings(fao) == {}
+        until(lambda: findings(wfp) == findings(fao) == {}, "doctor finds nothing at either")
         # The standby tells that its own hub is away, and that nobody else is.
         away = {subject for subject, state in findings(standby) if state == "wrong"}
         assert away == {"link", "way to the hub", "intake"}
@@ -147,7 +147,8 @@ def test_members_move_to_a_standby_when_the_hub_is_lost_and_nothing_else_is(tmp_
         levels = until_level(hub, standby, wfp, fao, ilo)
         assert levels["wfp.registry"][1] > len(in_flight) + 2
         for node in (hub, wfp, fao, ilo):
-            assert findings(node).keys() <= {("link", "odd")}
+            if node is not hub:  # whose own doctor tells that ilo is not linked to it
+                until(lambda one=node: not findings(one), "doctor finds nothing")
             with node.client(node.operator) as client:
                 assert client.post("/mesh/v1/verification").json()["proven"]
                 trouble = client.get("/mesh/v1/status").json()["trouble"]
