@@ -21,8 +21,7 @@ from pathlib import Path
 
 from deploy.nats import config
 from deploy.nats.streams import STREAMS
-from deploy.node.embedded import EmbeddedServers
-from deploy.node.home import Home
+from deploy.node.embedded import embedded
 from shared.settings import Settings
 
 MONGO_IMAGE = "mongo:8.0"
@@ -121,19 +120,6 @@ def nats_server(folder: Path) -> Iterator[Nats]:
             with embedded(Settings(home=folder, mongodb_uri="mongodb://unused")) as settings:
                 assert settings.nats_url is not None
                 yield Nats(settings.nats_url, config.credentials(folder))
-
-
-@contextmanager
-def embedded(settings: Settings) -> Iterator[Settings]:
-    """The embedded servers that `settings` names no address for."""
-    home = Home(settings.home)
-    servers = EmbeddedServers(settings, home)
-    try:
-        servers.start()
-        yield servers.wait_ready()
-    finally:
-        servers.stop()
-        home.close()
 
 
 def nats_configuration(folder: Path, passwords: dict[str, str]) -> Path:

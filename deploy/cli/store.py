@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploy.cli.speaking import Misused, Trouble, Unreachable
-from deploy.node.home import Home, NodeError, read_note
+from deploy.node.home import NodeError, read_note
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,18 +67,12 @@ def database(settings: Settings) -> Iterator[Settings]:
         return
     if not (settings.home / "mesh.json").exists():  # before a database is made where none was
         raise _no_node(settings)
-    from deploy.node.embedded import EmbeddedServers  # noqa: PLC0415 (only where none runs)
+    from deploy.node.embedded import embedded  # noqa: PLC0415 (only where none runs)
 
+    alone = settings.model_copy(update={"nats_url": "nats://not-needed"})  # an address set: none is started
     try:
-        home = Home(settings.home)
-        alone = settings.model_copy(update={"nats_url": "nats://not-needed"})  # an address set: none is started
-        servers = EmbeddedServers(alone, home)
-        try:
-            servers.start()
-            yield servers.wait_ready()
-        finally:
-            servers.stop()
-            home.close()
+        with embedded(alone) as running_alone:
+            yield running_alone
     except NodeError as error:
         raise Unreachable(f"The database could not be started: {error}") from error
 

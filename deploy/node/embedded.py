@@ -11,7 +11,8 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.nats import config
@@ -85,6 +86,20 @@ class EmbeddedServers:
             on_start=started,
         )
         self.children.append(child)
+
+
+@contextmanager
+def embedded(settings: Settings) -> Iterator[Settings]:
+    """The servers that `settings` names no address for, in its home, for as long as the context lasts; yields the
+    settings with their addresses. Raises NodeError when one does not start."""
+    home = Home(settings.home)
+    servers = EmbeddedServers(settings, home)
+    try:
+        servers.start()
+        yield servers.wait_ready()
+    finally:
+        servers.stop()
+        home.close()
 
 
 def database_command(store: Path, port: int) -> list[str]:

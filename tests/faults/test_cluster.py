@@ -19,6 +19,7 @@ from deploy.nats.config import write_private
 from deploy.nats.link import Link, Remote, link_of, write_link
 from deploy.nats.linking import linked, renew
 from deploy.nats.provision import PROVISIONER, connect, provision
+from deploy.node.embedded import embedded
 from shared.bus import nkey
 from shared.bus.reading import read_stream
 from shared.bus.subjects import HASH
@@ -28,7 +29,6 @@ from shared.facts.names import ANCHOR
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import HubAddress, Identity, Member, roster_state
 from shared.settings import Settings
-from tests import servers
 from tests.node.clustered_servers import NAMES, Cluster, cluster
 from tests.node.exchanging import MESH, Side, eventually
 from tests.node.ledgers import LedgerNode, pilot
@@ -63,7 +63,7 @@ def mesh(tmp_path: Path, mongodb_uri: str) -> Iterator[Mesh]:
         leafs = tuple(f"tls://127.0.0.1:{port}" for port in three.leafs.values())
         write_link(home, Link(remote=Remote("hub", leafs, seed, "ca.pem")))
         member = Settings(home=home, nats_domain="wfp", database_prefix=f"test_{secrets.token_hex(5)}", **quick)  # type: ignore[arg-type]
-        with servers.embedded(member) as running:
+        with embedded(member) as running:
             for settings in (three.settings, running):
                 asyncio.run(provision(settings, patience_seconds=60))
                 domain = settings.nats_domain

@@ -20,13 +20,12 @@ from deploy.nats.config import write_private
 from deploy.nats.link import link_of
 from deploy.nats.linking import renew
 from deploy.nats.provision import connect, provision
-from deploy.node.embedded import free_port
+from deploy.node.embedded import embedded, free_port
 from deploy.node.hub import HubLink, make_hub
 from shared.bus import nkey
 from shared.bus.links import inbox_for
 from shared.ledger.identity import HubAddress, Identity
 from shared.settings import Settings
-from tests import servers
 
 HUB = "hub"
 
@@ -115,7 +114,7 @@ def linked_servers(
         for domain, home in homes.items():
             settings = Settings(home=home, mongodb_uri="mongodb://unused", nats_domain=domain)
             with no_restraint() if domain == dishonest else nullcontext():
-                running[domain] = stack.enter_context(servers.embedded(settings))
+                running[domain] = stack.enter_context(embedded(settings))
             asyncio.run(provision(running[domain]))
         yield Servers(running, port)
 
