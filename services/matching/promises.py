@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,15 @@ from typing import Any
 from services.matching.memory import Memory
 from services.matching.model import THOUSAND, Offered
 from shared.problems import Conflict, Fault
+
+_TURNS: dict[str, threading.Lock] = {}
+
+
+def turn_of(agency: str) -> threading.Lock:
+    """Held from the check of what is left until the promise is recorded and folded, so that two approvers of one agency
+    who say yes in the same moment to two proposals are answered one after the other. Of this process alone: where
+    several replicas serve matching, two may still promise what one could."""
+    return _TURNS.setdefault(agency, threading.Lock())
 
 
 def check_capacity(response: Mapping[str, Any], memory: Memory, now: datetime) -> None:

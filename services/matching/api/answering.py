@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +14,7 @@ from services.matching.domain import Change, in_circle, responding
 from services.matching.domain.formation import essential_open
 from services.matching.domain.responding import ROLES
 from services.matching.domain.standing import ACCEPTING, DECISIONS, standings_of
-from services.matching.promises import check_capacity
+from services.matching.promises import check_capacity, turn_of
 from services.matching.views import lacking_of, told_fact, told_responses, told_testbeds
 from services.matching.writing import (
     author_for,
@@ -110,7 +111,8 @@ def _respond(
             check_capacity(change.state, memory_of(request, exact=True), now)
         return change
 
-    fact, _ = commit(ledger, author, decide, command)
+    with turn_of(agency) if post["decision"] in ACCEPTING else nullcontext():
+        fact, _ = commit(ledger, author, decide, command)
     request.app.state.parts.wake()
     return JSONResponse(told_fact(fact), 201, headers={"ETag": etag(fact.header.version)})
 
