@@ -12,8 +12,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from deploy.nats.config import write_private
 from deploy.nats.link import Link, Remote, link_of, write_link
@@ -28,10 +30,13 @@ from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import HubAddress, Identity, Member, roster_state
+from shared.ledger.store import LedgerStore
 from shared.settings import Settings
 from tests.node.clustered_servers import NAMES, Cluster, cluster
 from tests.node.exchanging import MESH, Side, eventually
 from tests.node.ledgers import LedgerNode, pilot
+from tests.node.test_standby import registering
+from tests.service.running import RunningNode, until
 
 STREAMS = ("FACTS", "VERIFIED")
 
@@ -171,3 +176,53 @@ async def until_whole(three: Cluster) -> None:
     async with asyncio.timeout(120):
         while not await three.is_whole(*STREAMS):  # noqa: ASYNC110 - what is waited for is in the servers
             await asyncio.sleep(0.1)
+
+
+def test_a_whole_node_works_on_while_each_of_its_three_nats_servers_is_killed(tmp_path: Path, long_form: bool) -> None:
+    if not long_form:
+        pytest.skip("a whole node on the cluster: with --long")
+    with cluster(tmp_path / "hub") as three:
+        settings = three.settings
+        environment = {"PILOTMESH_NATS_URL": str(settings.nats_url), "PILOTMESH_STREAM_REPLICAS": "3"}
+        node = RunningNode(settings.home, "registry", "mesh", PILOTMESH_NATS_DOMAIN="hub", **environment)
+        node.start()
+        try:
+            with registering(node, "wfp") as acknowledged:
+                for name in NAMES:
+                    count = len(acknowledged)
+                    three.kill(name)
+                    until(lambda more=count + 20: len(acknowledged) > more, "pilots are registered meanwhile", 120)
+                    three.start(name)
+                    asyncio.run(until_whole(three))
+            registered = {f"pilot/{one}" for one in acknowledged}
+            with MongoClient[dict[str, Any]](node.mongodb_uri, tz_aware=True) as client:
+                facts = LedgerStore(client, "pilotmesh_ledger").after("wfp.registry", (1, 0), 100_000)
+            held = {fact.hash: fact.header.subject for fact in facts}
+            assert registered <= set(held.values())
+
+            def published() -> bool:
+                found = asyncio.run(stored(settings, "FACTS"))
+                return held.keys() <= found.keys() and max(found.values()) == 1
+
+            until(published, "every fact stands in the stream, once", 120)
+            until(lambda: not folds_behind(node, settings), "the services' consumers have read them all", 120)
+            print(f"registered over HTTP: {len(acknowledged)}")  # noqa: T201 - the figures of a run
+        finally:
+            node.stop()
+
+
+def folds_behind(node: RunningNode, settings: Settings) -> dict[str, int]:
+    """Messages that a service's consumer has yet to read or acknowledge, by consumer."""
+
+    async def look() -> dict[str, int]:
+        connection = await connect(settings, PROVISIONER, patience_seconds=60)
+        try:
+            js, behind = connection.jetstream(timeout=5), {}
+            for service in node.services:
+                info = await js.consumer_info("FACTS", service)
+                behind[service] = (info.num_pending or 0) + (info.num_ack_pending or 0)
+            return {service: count for service, count in behind.items() if count}
+        finally:
+            await connection.close()
+
+    return asyncio.run(look())
