@@ -31,6 +31,8 @@ from shared.telemetry import counter
 
 from . import heads as own_heads
 from .allowance import Allowance
+from .confirming import AT_ONCE as REDACTIONS_AT_ONCE
+from .confirming import Confirming
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +57,10 @@ class Answering:
         roster: Roster,
         forks: Forks,
         heads: ForeignHeads,
+        confirming: Confirming | None = None,
     ) -> None:
         self._store = store
+        self._confirming = confirming
         self._keyring = keyring
         self._identity = identity
         self._roster = roster
@@ -93,6 +97,8 @@ class Answering:
             case "heads":
                 after = asked.get("after", "")
                 return self._signed_heads(asker, after if isinstance(after, str) else "")
+            case "confirmations":
+                return {"confirmations": self._confirmations(asker, asked.get("of"))}
             case "forks":
                 pairs = [
                     pair
@@ -135,6 +141,22 @@ class Answering:
             "redactions": [wire_object(fact) for fact in redactions],
             "more": len(told) < len(found) or len(found) == limit,
         }
+
+    def _confirmations(self, asker: str, of: object) -> list[dict[str, Any]]:
+        """What is known here of who has carried out these redactions; only to who may read their ledger."""
+        if self._confirming is None or not isinstance(of, list) or len(of) > REDACTIONS_AT_ONCE:
+            raise ValueError(
+                f"confirmations: expected `of`, a list of at most {REDACTIONS_AT_ONCE} redactions and nodes"
+            )
+        wanted = []
+        for one in of:
+            redaction, nodes = (one.get("redaction"), one.get("nodes")) if isinstance(one, dict) else (None, None)
+            if not isinstance(redaction, str) or not isinstance(nodes, list):
+                raise ValueError("confirmations: expected redaction (a hash) and nodes (a list of domains)")
+            known = self._confirming.confirmations.find(redaction)
+            if known is not None and self.may_read(asker, ledger_name(known.ledger)):
+                wanted.append((redaction, [str(node) for node in nodes]))
+        return self._confirming.answer(wanted)
 
     def _redactions(self, ledger: LedgerName, places: set[tuple[int, int]]) -> list[Fact]:
         """The redactions that say why these places have no content; and the keys that the ledger took meanwhile, under

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,17 +9,15 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from shared.access.actors import Actor
-from shared.facts.fact import rfc3339
-from shared.facts.names import ANCHOR, ledger_name
+from shared.facts.names import ledger_name
 from shared.http.caller import Caller
 from shared.http.posted import Body, describes
 from shared.ledger.drafts import Author
-from shared.ledger.verification import verify_node
+from shared.ledger.verification import note_verification, verify_node
 from shared.ledger.witness import foreign_heads
 from shared.problems import Fault, Forbidden, Invalid, NotFound
 
-from . import domain, heads, membership
-from .status import Standing
+from . import domain, heads
 
 router = APIRouter()
 
@@ -195,50 +191,6 @@ def sign_out(request: Request, caller: Caller) -> Response:  # noqa: ARG001 - pr
     return Response(status_code=204)
 
 
-@router.get("/v1/status", tags=["node"], summary="How the node stands: ledgers, relay, trouble")
-def status(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any actor may ask, nobody else
-    parts, relay = request.app.state.parts, request.app.state.relay
-    ground, standing = parts.ground, standing_of(request)
-    ledgers = standing.ledgers()
-    return {
-        "mesh": ground.identity.mesh,
-        "anchor": ANCHOR,
-        "domain": request.app.state.settings.nats_domain,
-        "hub": None if ground.identity.hub is None else ground.identity.hub.domain,
-        "agencies": ground.keyring.hosted(),
-        "absent": ground.keyring.absent(),
-        "roster": roster_stands(ground.roster.state(), parts.ledger.now().date()),
-        "ledgers": ledgers,
-        "peers": standing.peers(),
-        "trouble": standing.trouble(),
-        "quarantine": parts.quarantine.count(),
-        "relay": {"leads": bool(relay and relay.leads), "trouble": relay.trouble if relay else "not running"},
-        "intake": standing.intake_told(),
-        "waiting": parts.follower.waiting,
-        "verified": standing.verified(),
-        "checked_at": rfc3339(parts.ledger.now()),
-    }
-
-
-def roster_stands(state: Mapping[str, Any], today: date) -> dict[str, Any]:
-    """Its last day, and whether that is over: then nobody new is admitted, and known keys go on."""
-    return {"expires_on": state.get("expires_on"), "expired": membership.is_expired(state, today)}
-
-
-def standing_of(request: Request) -> Standing:
-    parts, exchange = request.app.state.parts, request.app.state.exchange
-    ground = parts.ground
-    return Standing(
-        ground.store,
-        ground.keyring,
-        parts.quarantine,
-        ground.database("mesh"),
-        foreign_heads(ground.store),
-        request.app.state.relay,
-        None if exchange is None else exchange.intake,
-    )
-
-
 @router.get("/v1/heads", tags=["node"], summary="Signed heads of the ledgers of hosted agencies")
 def all_heads(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any actor may ask, nobody else
     ground = request.app.state.parts.ground
@@ -249,23 +201,13 @@ def all_heads(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG0
     }
 
 
-@router.get("/v1/quarantine", tags=["node"], summary="What was refused, why, and what to do")
-def quarantine(request: Request, caller: Caller, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> dict[str, Any]:
-    operator(caller)
-    entries = request.app.state.parts.quarantine.entries(limit)
-    for entry in entries:
-        entry["first_at"], entry["last_at"] = rfc3339(entry["first_at"]), rfc3339(entry["last_at"])
-    return {"items": entries, "next": None}
-
-
 @router.post("/v1/verification", tags=["node"], summary="Walk every ledger and prove it")
 def verify(request: Request, caller: Caller) -> dict[str, Any]:
     operator(caller)
     ground = request.app.state.parts.ground
     reports = verify_node(ground.store, ground.identity)
     missing = [*request.app.state.witness.missing(ground.store), *foreign_heads(ground.store).missing(ground.store)]
-    proven = not missing and all(report.fault is None for report in reports)
-    standing_of(request).note_verification(proven, request.app.state.parts.ledger.now())
+    proven = note_verification(ground.store, reports, missing, request.app.state.parts.ledger.now())
     return {
         "proven": proven,
         "ledgers": [

@@ -18,14 +18,15 @@ from shared.ledger.lease import Lease, replica_name
 from shared.ledger.witness import Witness
 from shared.ledger.work import Work
 from shared.service import Ground, Parts, Worker, assemble, open_ground, running
-from shared.settings import Settings
+from shared.settings import SERVICES, Settings
 from shared.telemetry import start_telemetry
 
-from . import api, api_hubs, api_intake, api_keys, api_members, api_moving
+from . import api, api_forgetting, api_hubs, api_intake, api_keys, api_members, api_moving, api_status
 from .circulating import Circulation
+from .confirming import Confirmations, Confirming
 from .exchange import Exchange, NodeSide, exchanging
 from .folds import RedactionFold
-from .forgetting import Forgetting
+from .forgetting import Completing, Forgetting
 from .heads import HeadsKeeper
 from .hosting import Hosting
 from .hubs import Hubs
@@ -51,13 +52,12 @@ def create_app(settings: Settings) -> FastAPI:
         ground = await asyncio.to_thread(open_ground, settings)
         database = ground.database(NAME)
         work = Work(database["redactions"])
-        parts = assemble(ground, NAME, broker, fold=RedactionFold(ground.store, work), writes=True, gather=0.25)
+        fold = RedactionFold(ground.store, work, Confirmations(database), database["waiting"])
+        parts = assemble(ground, NAME, broker, fold=fold, writes=True, gather=0.25)
         assert parts.ledger is not None
         witness = Witness(settings.home)
         loop = asyncio.get_running_loop()
-        forgetting = Forgetting(settings, work, loop, lambda: app.state.relay, lambda: forwarder_of(app))
-
-        parts.add_reactor(Worker("redactions", forgetting.step))
+        add_forgetting(app, parts, work)
         parts.workers.append(
             Worker(
                 "heads",
@@ -124,11 +124,13 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         routers=[
             api.router,
+            api_status.router,
             api_members.router,
             api_hubs.router,
             api_moving.router,
             api_keys.router,
             api_intake.router,
+            api_forgetting.router,
             forgetting_router,
             rebuilding_router,
         ],
@@ -148,6 +150,27 @@ def settle_members(app: FastAPI, settings: Settings, ground: Ground, writer: Ros
     app.state.roster_writer = writer
     app.state.hosting = Hosting(writer, ground.keyring, ground.actors, settings.home, ground.identity.domain)
     app.state.joining = Joining(writer, ground.database("node")["invites"], ground.identity, settings)
+
+
+def add_forgetting(app: FastAPI, parts: Parts, work: Work) -> None:
+    """What acts on redactions: first in the streams, then the word that nothing is left."""
+    ground = parts.ground
+    database, quarantine = ground.database(NAME), parts.quarantine
+    confirming = Confirming(
+        ground.store,
+        ground.keyring,
+        ground.identity,
+        ground.roster,
+        ground.settings.nats_domain,
+        database,
+        quarantine,
+    )
+    app.state.confirming = confirming
+    loop, cursors = asyncio.get_running_loop(), [ground.database(service)["cursors"] for service in SERVICES]
+    forgetting = Forgetting(ground.settings, work, loop, lambda: app.state.relay, lambda: forwarder_of(app))
+    completing = Completing(confirming, ground.store, work, database["waiting"], cursors)
+    parts.add_reactor(Worker("redactions", forgetting.step))
+    parts.add_reactor(Worker("confirmations", completing.step))
 
 
 def care_of_keys(app: FastAPI, ground: Ground, parts: Parts, writer: RosterWriter) -> KeyCare:

@@ -27,6 +27,7 @@ from shared.ledger.witness import ForeignHeads, head_is_authentic, is_head
 from shared.telemetry import counter
 
 from .accepting import Accepting, Taken
+from .confirming import AT_ONCE, Confirming
 from .links import end_if_cancelled
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Attending:
         heads: ForeignHeads,
         take: TakeFacts,
         learn: LearnOfForks,
+        confirming: Confirming | None = None,
     ) -> None:
         self.attention = attention
         self._asking = asking
@@ -72,6 +74,7 @@ class Attending:
         self._foreign_heads = heads
         self._take = take
         self._learn = learn
+        self._confirming = confirming
         self._wanted: set[str] = set()
         self._stood: dict[str, tuple[int, int]] = {}
         self._stood_at: dict[str, tuple[int, int]] = {}
@@ -127,6 +130,18 @@ class Attending:
                 await self.fetch(ledger)
         for ledger in await run_in_threadpool(self._held_elsewhere, held):
             await self.fetch(ledger)
+        await self._gather_confirmations(domain)
+
+    async def _gather_confirmations(self, domain: str) -> None:
+        """Asks who has carried out redactions that somebody has not confirmed yet."""
+        if self._confirming is None:
+            return
+        book = self._accepting.book()
+        missing = await run_in_threadpool(self._confirming.missing, domain, book)
+        for start in range(0, len(missing), AT_ONCE):
+            asked = missing[start : start + AT_ONCE]
+            told = await self._asking.confirmations(domain, asked)
+            await run_in_threadpool(self._confirming.take, domain, asked, told, book)
 
     def _signed(self, told: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """The heads that their ledgers' owners signed."""

@@ -26,6 +26,7 @@ from shared.settings import Settings
 from .accepting import Accepting
 from .answering import Answering, answer_questions
 from .circulating import Circulation
+from .confirming import Confirming
 from .intake import Intake
 from .relay import Relay
 
@@ -78,6 +79,16 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         Accepting, side.store, side.identity, side.roster, side.keyring, side.quarantine, side.database, side.nudge
     )
     heads = foreign_heads(side.store)
+    confirming = await run_in_threadpool(
+        Confirming,
+        side.store,
+        side.keyring,
+        side.identity,
+        side.roster,
+        settings.nats_domain,
+        side.database,
+        side.quarantine,
+    )
     connection = await _connected(settings)
     intake = Intake(
         accepting,
@@ -89,6 +100,7 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         heads,
         heads_every=settings.heads_seconds,
         takes_links=takes_links(settings.home),
+        confirming=confirming,
     )
     forwarder = Relay(
         side.store,
@@ -99,7 +111,7 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
         foreign=True,
         circulation=Circulation(settings, side.store, side.roster, "VERIFIED"),
     )
-    answering = Answering(side.store, side.keyring, side.identity, side.roster, accepting.forks, heads)
+    answering = Answering(side.store, side.keyring, side.identity, side.roster, accepting.forks, heads, confirming)
     tasks = [
         asyncio.create_task(intake.run()),
         asyncio.create_task(forwarder.run()),

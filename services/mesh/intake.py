@@ -32,6 +32,7 @@ from shared.telemetry import counter
 from .accepting import Accepting, Taken
 from .attending import Attending, Attention
 from .checking import check_envelope
+from .confirming import Confirming
 from .links import Outlet, Puller
 from .visiting import Visitors
 
@@ -61,6 +62,7 @@ class Intake:
         *,
         heads_every: float = 5.0,
         takes_links: bool = False,
+        confirming: Confirming | None = None,
     ) -> None:
         self.accepting = accepting
         self._visitors = (
@@ -73,6 +75,7 @@ class Intake:
         self._own_domain = own_domain
         self._heads = heads
         self._heads_every = heads_every
+        self._confirming = confirming
         self._gate = asyncio.Lock()
         self._running: dict[Peer, list[asyncio.Task[None]]] = {}
         self._attending: dict[str, Attending] = {}
@@ -140,6 +143,7 @@ class Intake:
             self._heads,
             self.take_facts,
             self.learn_of_forks,
+            self._confirming,
         )
         self.outlets += outlets
         self._attending[peer.domain] = attending

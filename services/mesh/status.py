@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from pymongo.database import Database
@@ -16,12 +17,11 @@ from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
 from shared.ledger.quarantine import CLAIMED, Quarantine
 from shared.ledger.store import Document, LedgerStore
+from shared.ledger.verification import NODE, last_verifications
 from shared.ledger.witness import ForeignHeads
 
 from .intake import Intake
 from .relay import Relay
-
-VERIFICATION = "verification"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Standing:
     heads: ForeignHeads
     relay: Relay | None
     intake: Intake | None
+    own_domain: str = ""
 
     def ledgers(self) -> list[dict[str, Any]]:
         """Every ledger that is held here, or of which another node's head is known.
@@ -77,18 +78,30 @@ class Standing:
                 "at": rfc3339(witnessed["at"]),
             },
         }
+        told["verified"] = self._verified_of(ledger)
         trouble = self._trouble_of(ledger, own, head, witnessed)
-        return told if trouble is None else {**told, "trouble": trouble}
+        return told if trouble is None else {**told, "trouble": trouble[1], "trouble_kind": trouble[0]}
 
-    def _trouble_of(self, ledger: str, own: bool, head: Head, witnessed: Mapping[str, Any] | None) -> str | None:
+    def _verified_of(self, ledger: str) -> dict[str, Any] | None:
+        """When the ledger was last walked and how far; None if it never was."""
+        found = self._verified.get(ledger)
+        if found is None:
+            return None
+        walked = {name: found[name] for name in ("proven", "epoch", "sequence", "fault")}
+        return {"at": rfc3339(found["at"]), **walked}
+
+    def _trouble_of(
+        self, ledger: str, own: bool, head: Head, witnessed: Mapping[str, Any] | None
+    ) -> tuple[str, str] | None:
+        """Of which kind, and what it is in a sentence."""
         if ledger in self.store.frozen:
             epoch, sequence = self.store.frozen[ledger]
-            return f"frozen at {epoch}:{sequence}: two facts claim one place after it"
+            return "frozen", f"frozen at {epoch}:{sequence}: two facts claim one place after it"
         if own and witnessed is not None and (witnessed["epoch"], witnessed["sequence"]) > head.position:
-            return "other nodes hold more of this node's own ledger than it does: restart it, then verify"
+            return "own_behind", "other nodes hold more of this node's own ledger than it does: restart it, then verify"
         for attention in self.intake.attentions if self.intake is not None else ():
             if ledger in attention.withheld:
-                return attention.withheld[ledger]
+                return "withheld", attention.withheld[ledger]
         return None
 
     def _elsewhere(self) -> dict[str, dict[str, Any]]:
@@ -150,13 +163,12 @@ class Standing:
 
     def verified(self) -> dict[str, Any] | None:
         """When the ledgers were last proven here, and whether they were."""
-        found = self.database["standing"].find_one({"_id": VERIFICATION})
+        found = self._verified.get(NODE)
         return None if found is None else {"at": rfc3339(found["at"]), "proven": found["proven"]}
 
-    def note_verification(self, proven: bool, now: datetime) -> None:
-        self.database["standing"].update_one(
-            {"_id": VERIFICATION}, {"$set": {"at": now, "proven": proven}}, upsert=True
-        )
+    @cached_property
+    def _verified(self) -> dict[str, Document]:
+        return last_verifications(self.store)
 
 
 def _behind(here: tuple[int, int], there: tuple[int, int]) -> int:

@@ -75,6 +75,11 @@ class WaitingFacts:
         return {one["_id"]: one["count"] for one in found}
 
 
+def forget_waiting(collection: Collection[Document], ledger: str, epoch: int, sequence: int) -> None:
+    """What waits in this place was redacted: nothing of it is kept."""
+    collection.delete_many({"ledger": ledger, "epoch": epoch, "sequence": sequence})
+
+
 def _upsert(fact: Fact, trouble: Trouble, source: str, now: datetime) -> UpdateOne:
     header = fact.header
     return UpdateOne(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -122,6 +122,12 @@ class Asking:
             if len(facts) == 2:
                 pairs.append((facts[0], facts[1]))
         return pairs
+
+    async def confirmations(self, domain: str, of: Sequence[tuple[str, Sequence[str]]]) -> list[Any]:
+        """What the peer knows of who has carried out redactions: by hash, the domains of nodes. Unchecked. Raises
+        Unanswered."""
+        wanted = [{"redaction": redaction, "nodes": list(nodes)} for redaction, nodes in of]
+        return _listed((await self.ask(domain, {"ask": "confirmations", "of": wanted})).get("confirmations"))
 
 
 def _facts(told: object, unreadable: list[bytes]) -> list[Fact]:

@@ -185,10 +185,20 @@ class KeyBook:
         """The key ids that were revoked."""
         return sorted(keyid for owner, keyid in self._revoked if owner == agency)
 
+    @property
+    def all_revoked(self) -> frozenset[tuple[str, str]]:
+        """Agencies with the ids of keys that were revoked."""
+        return frozenset(self._revoked)
+
     def holds(self, agency: str, keyid: str) -> bool:
         """Whether the key is known for the agency at all, in whatever range."""
+        return self.public(agency, keyid) is not None
+
+    def public(self, agency: str, keyid: str) -> bytes | None:
+        """The agency's key of this id, in whatever range it is known; None if it is not."""
         rekeyed = (one for by_first in self._rekeyed.values() for one in by_first.values())
-        return any(one.agency == agency and one.keyid == keyid for one in (*self._ranges.get(agency, ()), *rekeyed))
+        known = (*self._ranges.get(agency, ()), *rekeyed)
+        return next((one.public for one in known if (one.agency, one.keyid) == (agency, keyid)), None)
 
     def _is_beyond(self, agency: str, keyid: str, ledger: str, position: tuple[int, int]) -> bool:
         last_good = self._revoked.get((agency, keyid))

@@ -13,8 +13,8 @@ from bson import Binary
 from pymongo import DeleteOne, ReplaceOne
 
 from shared.facts.fact import Fact, from_wire, to_wire
-from shared.facts.verify import Head
-from shared.ledger.store import Document, LedgerStore, fact_of, number_of, position_of
+from shared.facts.verify import REDACTED, Head
+from shared.ledger.store import UNFORGETTABLE, Document, LedgerStore, fact_of, number_of, position_of
 
 AT_ONCE = 256
 
@@ -81,6 +81,19 @@ class Cutting:
         wanted = {"ledger": ledger, "epoch": epoch, "sequence": {"$gt": sequence}}
         return [fact_of(found) for found in self._given_up.find(wanted).limit(limit)]
 
+    def at(self, ledger: str, epoch: int, sequence: int) -> list[Fact]:
+        """What was given up in one place; several facts, if histories parted there."""
+        return [fact_of(one) for one in self._given_up.find(_place(ledger, epoch, sequence))]
+
+    def redactions(self, ledger: str) -> list[Fact]:
+        """Redactions that were given up, of whatever epoch: what they named may have been overwritten before."""
+        return [fact_of(one) for one in self._given_up.find({"ledger": ledger, "type": REDACTED})]
+
+    def forget(self, ledger: str, epoch: int, sequence: int) -> None:
+        """Overwrites payload and salt of what was given up in this place, as `LedgerStore.forget` does."""
+        wanted = {**_place(ledger, epoch, sequence), "type": {"$nin": list(UNFORGETTABLE)}}
+        self._given_up.update_many(wanted, {"$set": {"payload": None, "salt": None, "redacted": True}})
+
     def put_back(self, ledger: str, facts: Sequence[Fact]) -> bool:
         """Facts that were given up stand again, as they did (with what is kept beside them); they follow the head."""
         documents = list(self._given_up.find({"_id": {"$in": [fact.hash for fact in facts]}}))
@@ -93,6 +106,10 @@ class Cutting:
 
     def count(self) -> int:
         return self._given_up.estimated_document_count()
+
+
+def _place(ledger: str, epoch: int, sequence: int) -> Document:
+    return {"ledger": ledger, "epoch": epoch, "sequence": sequence}
 
 
 def last_common(first: Fact, second: Fact) -> Position:

@@ -37,6 +37,7 @@ REMEDIES = {
     "agency": "The agency is not in the roster: wait for the roster, or ask the secretariat.",
     "key": "The key is not known: wait for the roster, or ask the agency.",
     "blank": "The content is missing and no redaction says why; it is asked for by itself.",
+    "confirmation": "Somebody says for another node that it has forgotten. Tell that agency and the secretariat.",
     "frozen": "The ledger is read, not written. Restore what is missing, or reopen it with the recovery key.",
     "gap": "Earlier facts are missing; they are asked for by themselves.",
     "fork": "Two facts claim one place. The ledger is frozen until its agency reopens it.",
@@ -134,6 +135,12 @@ class Quarantine:
     def entries(self, limit: int = 200) -> list[dict[str, Any]]:
         """Newest first."""
         found = self._entries.find({}).sort("last_at", -1).limit(limit)
+        return [{"id": entry.pop("_id"), **entry} for entry in found]
+
+    def about(self, agency: str, limit: int = 200) -> list[dict[str, Any]]:
+        """Newest first, of what names a place in this agency's ledgers."""
+        begins = {"$gte": f"{agency}.", "$lt": f"{agency}/"}
+        found = self._entries.find({"place": begins}).sort("last_at", -1).limit(limit)
         return [{"id": entry.pop("_id"), **entry} for entry in found]
 
     def count(self) -> int:

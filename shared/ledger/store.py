@@ -39,6 +39,9 @@ PROOF_WINDOW = 64
 
 JOURNALED = WriteConcern(w="majority", j=True)
 
+UNFORGETTABLE = (REDACTED, REKEYED, REOPENED)
+"""Types whose content stays: without it, what they explain could not be proven."""
+
 Document = dict[str, Any]
 
 
@@ -350,10 +353,16 @@ class LedgerStore:
         self.recent.forget(ledger, epoch, sequence)
         place = {"ledger": ledger, "epoch": epoch, "sequence": sequence, "payload": {"$ne": None}}
         answer = self.facts.update_one(
-            {**place, "type": {"$nin": [REDACTED, REKEYED, REOPENED]}},
+            {**place, "type": {"$nin": list(UNFORGETTABLE)}},
             {"$set": {"payload": None, "salt": None, "redacted": True}},
         )
         return answer.modified_count == 1
+
+    def holds_content(self, ledger: str, epoch: int, sequence: int) -> bool:
+        """Whether the content of this place is here, and `forget` would overwrite it."""
+        place = {"ledger": ledger, "epoch": epoch, "sequence": sequence}
+        found = self.facts.find_one(place, {"payload": 1, "type": 1})
+        return found is not None and found["payload"] is not None and found["type"] not in UNFORGETTABLE
 
     def is_alive(self) -> bool:
         try:

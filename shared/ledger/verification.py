@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from pymongo import ReplaceOne
 
 from shared.facts.fact import Fact, Unreadable
 from shared.facts.keys import KeyBook
@@ -13,6 +16,9 @@ from shared.ledger.cutting import Cutting
 from shared.ledger.identity import Identity, Roster, key_book
 from shared.ledger.rows import redactions_in
 from shared.ledger.store import Document, LedgerStore, document_of, fact_of, stand_in_version
+
+SHOWN = 50
+"""Of witnessed heads that are gone, so many sentences are kept."""
 
 
 @dataclass(slots=True)
@@ -45,6 +51,37 @@ def verify_node(
         reports.append(report)
         progress(report)
     return reports
+
+
+NODE = "*"
+"""In `verified`, the walk as a whole; no ledger is called so."""
+
+
+def note_verification(
+    store: LedgerStore, reports: Sequence[LedgerReport], missing: Sequence[str], now: datetime
+) -> bool:
+    """Keeps beside the ledgers when they were last walked, and what was found. Returns whether all is proven."""
+    proven = not missing and all(report.fault is None for report in reports)
+    walked: list[Document] = [
+        {
+            "_id": report.ledger,
+            "at": now,
+            "proven": report.fault is None,
+            "epoch": report.head.epoch,
+            "sequence": report.head.sequence,
+            "fault": report.fault,
+        }
+        for report in reports
+    ]
+    whole: Document = {"_id": NODE, "at": now, "proven": proven, "missing": list(missing[:SHOWN])}
+    notes = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in (*walked, whole)]
+    store.database["verified"].bulk_write(notes)
+    return proven
+
+
+def last_verifications(store: LedgerStore) -> dict[str, Document]:
+    """By ledger, and for the node as a whole under NODE: `at`, `proven`, and per ledger how far it was walked."""
+    return {one.pop("_id"): one for one in store.database["verified"].find({})}
 
 
 def _book(store: LedgerStore, identity: Identity) -> KeyBook:
@@ -90,8 +127,7 @@ def _walk(store: LedgerStore, identity: Identity, book: KeyBook, ledger: str) ->
 
 def _named_by_given_up(store: LedgerStore, ledger: str) -> set[tuple[int, int]]:
     """Places that redactions named which were given up themselves: the contents are gone all the same."""
-    given_up = Cutting(store).after(ledger, (1, 0))
-    return {(one.epoch, one.sequence) for fact in given_up for one in redactions_in(fact)}
+    return {(one.epoch, one.sequence) for fact in Cutting(store).redactions(ledger) for one in redactions_in(fact)}
 
 
 def _columns_that_differ(document: Document, fact: Fact) -> list[str]:

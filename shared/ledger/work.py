@@ -97,6 +97,10 @@ class Work:
         found = self._tasks.find({"_id": {"$in": list(keys)}, "due": {"$lte": self._clock()}}, {"_id": 1})
         return {raw["_id"] for raw in found}
 
+    def unfinished(self, keys: Iterable[str]) -> set[str]:
+        """Which of these keys are not done, whether they are due or were put off."""
+        return {raw["_id"] for raw in self._tasks.find({"_id": {"$in": list(keys)}}, {"_id": 1})}
+
     def waiting(self) -> int:
         return self._tasks.count_documents({})
 
