@@ -12,6 +12,7 @@ from rich.markup import escape
 from deploy.cli import (
     doctor,
     evidence,
+    forgetting,
     hosting,
     hub,
     keys,
@@ -80,6 +81,7 @@ main.command()(proposals.proposals)
 main.command()(proposals.respond)
 main.command()(results.observe)
 main.command()(watching.watch)
+main.command()(forgetting.redactions)
 main.command()(operating.rebuild)
 main.command("sign-in-link")(hosting.sign_in_link)
 main.add_typer(records.pilot, name="pilot")

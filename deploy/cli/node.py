@@ -152,15 +152,17 @@ def _show(stands: Mapping[str, Any]) -> None:
         console.print(escape(sentence), soft_wrap=True)
     if stands["peers"]:
         console.print(table("", ("peer", "last contact", "to fetch", "stands"), _peers(stands)))
-    columns = ("agency", "ledger", "head here", "witnessed elsewhere", "lag", "stands")
+    if stands["by_agency"]:
+        console.print(table("", ("agency", "node", "last heard of", "facts", "lag", "stands"), _agencies(stands)))
+    columns = ("agency", "ledger", "head here", "witnessed elsewhere", "lag", "last verified", "stands")
     console.print(table("", columns, _ledgers(stands)))
     trouble = {kind: count for kind, count in stands["trouble"].items() if count}
     told = ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in trouble.items())
     console.print(f"Trouble: {told or 'none'}.")
-    if stands["roster"]["expired"]:
-        console.print(f"[bold red]The roster expired on {stands['roster']['expires_on']}: nobody new is admitted.[/]")
-    verified = stands["verified"]
-    console.print(f"Last verified: {_verified(verified)}.")
+    console.print(f"Last verified: {_verified(stands['verified'])}.")
+    for alert in stands["alerts"]:
+        colour = "bold red" if alert["level"] == "wrong" else "yellow"
+        console.print(f"[{colour}]{escape(alert['detail'])}[/] {escape(alert['remedy'])}", soft_wrap=True)
 
 
 def _verified(verified: Mapping[str, Any] | None) -> str:
@@ -189,7 +191,22 @@ def _ledgers(stands: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{one['epoch']}:{one['sequence']}",
             f"{one['witnessed']['epoch']}:{one['witnessed']['sequence']}" if one["witnessed"] else "-",
             "-" if one["lag"] is None else str(one["lag"]),
+            one["verified"]["at"] if one["verified"] else "never",
             one.get("trouble") or "well",
         )
         for one in stands["ledgers"]
+    ]
+
+
+def _agencies(stands: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    return [
+        (
+            one["agency"],
+            "here" if one["hosted_here"] else one["domain"] or "-",
+            "-" if one["hosted_here"] else one["last_contact"] or "never",
+            str(one["facts"]),
+            "-" if one["lag"] is None else str(one["lag"]),
+            ", ".join(one["trouble"]) or ("suspended" if one["status"] == "suspended" else "well"),
+        )
+        for one in stands["by_agency"]
     ]

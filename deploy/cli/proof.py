@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,7 +24,7 @@ def verify(as_json: Json = False) -> None:
     """
     with plainly(), open_ledgers() as at:
         reports, missing = prove(at)
-        proven = not missing and all(report.fault is None for report in reports)
+        proven = note(at, reports, missing)
         if as_json:
             ledgers = [_told(report) for report in reports]
             tell_json({"proven": proven, "ledgers": ledgers, "missing_heads": missing})
@@ -40,6 +41,13 @@ def prove(at: Ledgers) -> tuple[list[LedgerReport], list[str]]:
 
     missing = [*Witness(at.settings.home).missing(at.store), *foreign_heads(at.store).missing(at.store)]
     return verify_node(at.store, at.identity), missing
+
+
+def note(at: Ledgers, reports: list[LedgerReport], missing: list[str]) -> bool:
+    """Keeps when the ledgers were walked, for `node status`. Returns whether all is proven."""
+    from shared.ledger.verification import note_verification  # noqa: PLC0415 (imports the driver)
+
+    return note_verification(at.store, reports, missing, datetime.now(UTC))
 
 
 def _told(report: LedgerReport) -> dict[str, object]:

@@ -25,6 +25,7 @@ from services.pages import (
     registering,
     screening,
     signing_in,
+    standing,
     testbeds,
     work,
 )
@@ -50,6 +51,7 @@ ROOMS = (
     answering,
     testbeds,
     countries,
+    standing,
 )
 ROOM = Path(__file__).parent
 FILE_SECONDS = 3600

@@ -13,7 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deploy.cli import main, tokens
-from tests.service.running import RunningNode
+from tests.service.running import RunningNode, until
 
 Command = Callable[..., Result]
 
@@ -246,3 +246,32 @@ def test_a_wrong_filter_of_the_stream_is_named(wfp: RunningNode, pilotmesh: Comm
     told = pilotmesh("watch", "--kinds", "weather")
     assert told.exit_code == 1
     assert "kinds[0]" in told.stderr
+
+
+def test_the_command_says_who_has_forgotten_and_when_the_record_was_proven(
+    wfp: RunningNode, pilotmesh: Command, tmp_path: Path
+) -> None:
+    pilotmesh("pilot", "register", pilot_file(tmp_path, title="Not for ever"))
+    with wfp.client(wfp.host("wfp")) as client:
+        history = client.get("/mesh/v1/status").json()["ledgers"]
+        last = next(one["sequence"] for one in history if one["ledger"] == "wfp.registry")
+        post = {"ledger": "wfp.registry", "facts": [f"wfp.registry:1:{last}"], "reason": "error"}
+        made = client.post("/registry/v1/redactions", json=post)
+        assert made.status_code == 201, made.text
+    redaction = made.json()["id"]
+    told = until(
+        lambda: [
+            one
+            for one in json.loads(pilotmesh("redactions", "--json").stdout)
+            if (one["id"], one["confirmed"]) == (redaction, 1)
+        ],
+        "this node has forgotten",
+    )
+    assert told[0]["facts"] == post["facts"]
+    assert "confirmed by 1 of 1 nodes" in pilotmesh("redactions", redaction).stdout
+    assert pilotmesh("redactions", "nobody").exit_code == 1
+    assert pilotmesh("verify").exit_code == 0
+    stands = json.loads(pilotmesh("node", "status", "--json").stdout)
+    assert stands["verified"]["proven"]
+    assert all(one["verified"]["proven"] for one in stands["ledgers"])
+    assert "Last verified" in pilotmesh("node", "status").stdout

@@ -42,6 +42,15 @@ PEOPLE: dict[str, dict[str, Any]] = {
         "languages": ["en"],
         "name": None,
     },
+    "admin": {
+        "id": "p5",
+        "agency": "wfp",
+        "roles": ["admin"],
+        "office": None,
+        "countries": [],
+        "languages": ["en"],
+        "name": None,
+    },
     "lead": {
         "id": "p4",
         "agency": "fao",
@@ -56,7 +65,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
 
 class FakeNode:
     """`said` holds every change that was asked for as (method, path, body); `refuse` makes a path refuse, for one
-    method with `refuse_only`; `notices` travel with changes of a pilot."""
+    method with `refuse_only`; `notices` travel with changes of a pilot; `told` are answers by path."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str, Any]] = []
@@ -69,6 +78,7 @@ class FakeNode:
         self.pilots = copy.deepcopy(sample_records.PILOTS)
         self.proposals = copy.deepcopy(sample_records.PROPOSALS)
         self.testbeds = copy.deepcopy(sample_records.TESTBEDS)
+        self.told: dict[str, Any] = {}
         self.app = Starlette(
             routes=[
                 Route("/{path:path}", self.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
@@ -144,7 +154,7 @@ class FakeNode:
             one = next((one for one in lists[room] if one["id"] == record_id), None)
             if one is not None and not part:
                 return JSONResponse(one, headers={"ETag": f'"{one["version"]}"'})
-        told = sample_records.TOLD.get(path)
+        told = self.told.get(path, sample_records.TOLD.get(path))
         if told is not None:
             return JSONResponse(told)
         return problem(404, "not-found", "No such record.")
