@@ -153,10 +153,12 @@ class ForeignHeads:
         self._heads.delete_one({"_id": ledger})
 
     def missing(self, store: LedgerStore, now: datetime | None = None) -> list[str]:
-        """A sentence for every kept head that the store does not hold, although there was time to fetch it."""
+        """A sentence for every kept head that the store does not hold, although there was time to fetch it. Private
+        ledgers are nobody's to fetch: what their own node lost of them is found out before its first command."""
         before = (now or datetime.now(UTC)) - self.GRACE
         store.tails()
-        heads = [one for one in self.all().values() if one["at"] <= before and one["ledger"] not in store.frozen]
+        shared = [one for one in self.all().values() if not ledger_name(one["ledger"]).is_private]
+        heads = [one for one in shared if one["at"] <= before and one["ledger"] not in store.frozen]
         present = store.hashes_present([head["hash"] for head in heads])
         absent = [head for head in heads if head["hash"] not in present]
         return [sentence_about(head, store) for head in absent if store.head(head["ledger"]).epoch <= head["epoch"]]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from shared.facts.keys import SigningKey
 from shared.ledger.carrying import NotCarried, opened
 from shared.ledger.cutting import Forks
 from shared.ledger.verification import verify_node
-from shared.ledger.witness import Witness
+from shared.ledger.witness import Witness, foreign_heads
 from shared.problems import Conflict, Forbidden
 from shared.settings import Settings
 from tests.node.moving_nodes import Crash, MovingMesh, crashing
@@ -103,6 +104,20 @@ def test_a_file_is_good_for_the_first_node_that_imports_it(mesh: MovingMesh) -> 
     with pytest.raises(Conflict, match="imported from this very file before"):
         mesh.nodes["a"].takes_back("who")
     assert set(mesh.writers("who")) == {"b"}
+
+
+def test_what_the_new_node_keeps_private_is_missed_by_nobody(mesh: MovingMesh) -> None:
+    mesh.joins("iom", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    assert a.writes("iom", audience="private") is not None
+    b.imports(a.exports("iom"))
+    mesh.tell()
+    assert b.writes("iom", audience="private") is not None
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    for node in (a, mesh.nodes["c"]):
+        node.hears_heads(b, "iom")
+        missed = foreign_heads(node.ledgers.store).missing(node.ledgers.store, later)
+        assert not [one for one in missed if "private" in one]
 
 
 def test_the_doctor_tells_of_an_agency_that_was_exported_and_how_it_is_taken_back(mesh: MovingMesh) -> None:
