@@ -161,9 +161,12 @@ def test_pages_stay_small_and_load_nothing_from_elsewhere(
 ) -> None:
     asked: list[tuple[str, int]] = []
     page.on("response", lambda answer: asked.append((answer.url, len(answer.body()))))
-    page.goto(sign_in_link(node, LEAD, ["officer", "coordinator"]))
+    page.goto(sign_in_link(node, LEAD, ["officer", "coordinator", "admin"]))
     page.get_by_role("button", name="Sign in").click()
-    for path in ("/pilots", "/countries/TUV", "/coordination", f"/proposals/{invitation['id']}"):
-        page.goto(path)
+    rooms = ("/pilots", "/countries/TUV", "/coordination", "/node", "/node/refused", f"/node/agencies/{LEAD}")
+    for path in (*rooms, f"/proposals/{invitation['id']}"):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, path
     assert all(url.startswith(node.url) for url, _ in asked)
     assert max(size for _, size in asked) < 60_000
