@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(3.0, gt=0, description="A follower's lease; another replica takes over after it.")
     poll_seconds: float = Field(1.0, gt=0, description="How often a follower looks at the store without news.")
     heads_seconds: float = Field(5.0, gt=0, description="How often nodes exchange signed heads of their ledgers.")
+    quota_facts: int = Field(
+        200_000, ge=1, description="Facts of one agency that a hub takes in at full speed per day."
+    )
+    quota_bytes: int = Field(512 * 2**20, ge=2**20, description="Bytes of one agency's facts, likewise.")
+    quota_stream_share: float = Field(
+        0.125, gt=0, le=1, description="Share of `PILOTMESH_STREAM_MAX_BYTES` that facts of one agency may fill."
+    )
     max_body_bytes: int = Field(8 * 2**20, description="Largest request body; a single fact is at most 256 KiB.")
 
     small_cell: int = Field(10, ge=2, description="Default threshold (people) below which a figure is suppressed.")

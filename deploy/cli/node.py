@@ -18,6 +18,7 @@ from deploy.node.home import NodeError, read_note
 from shared.settings import Settings
 
 node = typer.Typer(help="This node in its mesh.", no_args_is_help=True)
+Slug = Annotated[str, typer.Argument(metavar="AGENCY", help="The agency's slug.")]
 
 
 @node.command("join")
@@ -141,6 +142,22 @@ def status(url: Url = None, who: As = None, as_json: Json = False) -> None:
         _show(stands)
 
 
+@node.command("pause")
+def pause(slug: Slug, url: Url = None, who: As = None) -> None:
+    """Take in nothing more of one agency, until `node resume`. What it writes meanwhile is asked for then."""
+    with plainly(), connected(url, who, else_as=OPERATOR) as connection:
+        connection.post("/mesh/v1/pauses", {"agency": slug})
+        console.print(f"Nothing more of {escape(slug)} is taken in.")
+
+
+@node.command("resume")
+def resume(slug: Slug, url: Url = None, who: As = None) -> None:
+    """Take in an agency's facts again: after `node pause`, or when it has sent as much as its quotas allow."""
+    with plainly(), connected(url, who, else_as=OPERATOR) as connection:
+        connection.call("DELETE", f"/mesh/v1/pauses/{slug}")
+        console.print(f"Facts of {escape(slug)} are taken in; what it has sent so far counts no more.")
+
+
 def _show(stands: Mapping[str, Any]) -> None:
     own = stands["domain"] + (f", member of {stands['hub']}" if stands["hub"] else "")
     console.print(
@@ -158,6 +175,8 @@ def _show(stands: Mapping[str, Any]) -> None:
     console.print(table("", columns, _ledgers(stands)))
     trouble = {kind: count for kind, count in stands["trouble"].items() if count}
     told = ", ".join(f"{kind.replace('_', ' ')}: {count}" for kind, count in trouble.items())
+    for why in ((stands["intake"] or {}).get("over_quota") or {}).values():
+        console.print(f"[bold red]{escape(why)}[/]", soft_wrap=True)
     console.print(f"Trouble: {told or 'none'}.")
     console.print(f"Last verified: {_verified(stands['verified'])}.")
     for alert in stands["alerts"]:

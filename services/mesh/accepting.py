@@ -26,6 +26,7 @@ from shared.ledger.witness import foreign_heads
 from shared.telemetry import counter
 
 from .checking import Outcome, by_ledger, is_authentic, is_foldable, sort_out
+from .quotas import Quotas
 from .revoking import facts_beyond, put_away_revoked, suspended
 from .shelf import StoreShelf
 from .waiting import WaitingFacts
@@ -64,6 +65,7 @@ class Accepting:
         database: Database[Document],
         nudge: Callable[[Iterable[str]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        quotas: Quotas | None = None,
     ) -> None:
         self.store = store
         self.identity = identity
@@ -77,6 +79,7 @@ class Accepting:
         self._paused = database["paused"]
         self._nudge = nudge
         self._clock = clock
+        self.quotas = quotas
         self._book: KeyBook | None = None
         self._book_at = 0.0
         self._roster_at: str | None = None
@@ -89,6 +92,8 @@ class Accepting:
         self.cutting.finish()
         self.forks.reload()
         self.waiting.reload()
+        if self.quotas is not None:
+            self.quotas.reload()
         self._shelf.forget()
         self._roster_at = None
         self.refresh()
@@ -120,9 +125,15 @@ class Accepting:
         self.roster_moved()
 
     def resume(self, agency: str) -> None:
-        """What came meanwhile is asked for."""
+        """What came meanwhile is asked for; what was counted towards its quotas is forgotten."""
         self._paused.delete_one({"_id": agency})
+        if self.quotas is not None:
+            self.quotas.lift(agency)
         self.roster_moved()
+
+    def over_quota(self, agency: str) -> str | None:
+        """Why no more of this agency is taken in just now."""
+        return None if self.quotas is None else self.quotas.over(agency)
 
     def take(self, source: str, facts: Iterable[Fact]) -> Taken:
         """Takes in what of `facts` is authentic and follows; `source` is told to the operator. Raises PyMongoError."""
@@ -178,7 +189,7 @@ class Accepting:
         if self._keyring.hosts(name.agency):
             self._look_at_own(source, ledger, arrived, taken)
             return
-        if name.agency in self._not_taken:
+        if name.agency in self._not_taken or self.over_quota(name.agency):
             return
         waited = self.waiting.of(ledger)
         for _ in range(ATTEMPTS):
@@ -217,6 +228,8 @@ class Accepting:
             if not self._insert(out.accepted):
                 return False
             self._shelf.moved(ledger, out.head)
+            if self.quotas is not None:
+                self.quotas.count(out.accepted[0].header.agency, out.accepted)
             taken.accepted += len(out.accepted)
             taken.moved.add(ledger)
             self._tell_what_cannot_be_read(source, out.accepted)

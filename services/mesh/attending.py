@@ -159,7 +159,7 @@ class Attending:
         behind = []
         for ledger, head in signed.items():
             name = ledger_name(ledger)
-            if name.is_private or self._accepting.writes_here(name):
+            if name.is_private or self._accepting.writes_here(name) or self._accepting.over_quota(name.agency):
                 continue
             here = self._accepting.store.head(ledger)
             there = (head["epoch"], head["sequence"])

@@ -28,6 +28,7 @@ from .answering import Answering, answer_questions
 from .circulating import Circulation
 from .confirming import Confirming
 from .intake import Intake
+from .quotas import Quotas, quotas_of
 from .relay import Relay
 
 log = logging.getLogger(__name__)
@@ -75,8 +76,16 @@ async def exchanging(side: NodeSide) -> AsyncIterator[Exchange]:
     def lease(name: str) -> Lease:
         return Lease(leases, name, replica_name(), settings.lease_seconds)
 
+    # What a member's hub carries has passed the hub's quotas: a new member catches up at full speed.
+    quotas = Quotas(side.database["quotas"], quotas_of(settings)) if side.identity.hub is None else None
     accepting = await run_in_threadpool(
-        Accepting, side.store, side.identity, side.roster, side.keyring, side.quarantine, side.database, side.nudge
+        partial(Accepting, nudge=side.nudge, quotas=quotas),
+        side.store,
+        side.identity,
+        side.roster,
+        side.keyring,
+        side.quarantine,
+        side.database,
     )
     heads = foreign_heads(side.store)
     confirming = await run_in_threadpool(

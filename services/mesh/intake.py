@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import Asking
 from shared.bus.peers import Peer, peers_now, visitors_of
-from shared.bus.subjects import TRACEPARENT, place_in
+from shared.bus.subjects import TRACEPARENT, agency_in, place_in
 from shared.facts.fact import Fact, Unreadable, from_wire
 from shared.facts.names import ANCHOR
 from shared.facts.verify import NotAuthentic, Trouble
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """How often the roster is asked who the peers are."""
+
+TURN = 64
+"""Messages of one outlet that are taken in at a time where there are several peers: so long may others wait."""
 
 SHOWN_AT_ONCE = 16
 """Of what is refused of one batch, so much is shown one by one; the rest is counted."""
@@ -127,6 +130,9 @@ class Intake:
         if self._visitors is not None:
             peers += await self._visitors.among(await run_in_threadpool(self._who_may_visit))
         paused = set(await run_in_threadpool(accepting.paused))
+        if accepting.quotas is not None:
+            async with self._gate:
+                await run_in_threadpool(accepting.quotas.notice_lifted)
         wanted = [peer for peer in peers if peer.agencies is None or peer.agencies - paused]
         await self._stop([peer for peer in self._running if _name(peer) not in {_name(one) for one in wanted}])
         started = {_name(peer) for peer in self._running}
@@ -154,7 +160,9 @@ class Intake:
         """Until cancelled; by a connection of the peer's own, because a connection has one inbox."""
         connection = await self._connect(peer.domain)
         try:
-            pullers = (Puller(connection, self._own_domain, outlet, self.take_messages) for outlet in outlets)
+            pullers = (
+                Puller(connection, self._own_domain, outlet, self.take_messages, self._held) for outlet in outlets
+            )
             await asyncio.gather(*(puller.run() for puller in pullers))
         finally:
             with suppress(NatsError, OSError):
@@ -178,9 +186,14 @@ class Intake:
     async def take_messages(self, peer: Peer, stream: str, messages: Sequence[Msg]) -> int:
         """Takes in what a peer's stream delivered; returns how many were refused. Raises PyMongoError."""
         agencies = await run_in_threadpool(self._agencies_of, peer)
-        async with self._gate:
-            taken = await run_in_threadpool(self._take_messages, peer, agencies, stream, messages)
-        return self._told(peer.domain, taken)
+        refused, rest = 0, messages
+        while rest:
+            size = TURN if len(self._running) > 1 else len(rest)
+            some, rest = rest[:size], rest[size:]
+            async with self._gate:
+                taken = await run_in_threadpool(self._take_messages, peer, agencies, stream, some)
+            refused += self._told(peer.domain, taken)
+        return refused
 
     async def take_facts(self, domain: str, facts: Sequence[Fact], unreadable: Sequence[bytes]) -> Taken:
         """Takes in what a peer answered: facts of whatever agency, because who asks has named the ledger."""
@@ -228,11 +241,20 @@ class Intake:
         accepting = self.accepting
         return visitors_of(accepting.identity, accepting.roster.members(), self._keyring, self._own_domain)
 
+    def _held(self, peer: Peer) -> str | None:
+        """Why nothing is pulled from a peer just now: all of its agencies have sent as much as they may. Where only
+        some have, theirs is passed over, and asked for later."""
+        told = [self.accepting.over_quota(agency) for agency in sorted(peer.agencies or ())]
+        return told[0] if told and all(told) else None
+
     def _take_messages(
         self, peer: Peer, agencies: frozenset[str] | None, stream: str, messages: Sequence[Msg]
     ) -> Taken:
         source, facts, refused = f"peer {peer.domain}", [], 0
+        over = {} if self.accepting.quotas is None else self.accepting.quotas.all_over()
         for message in messages:
+            if over and agency_in(message.subject) in over:
+                continue
             try:
                 facts.append(_fact_in(message, stream, agencies, peer.domain))
             except Trouble as trouble:

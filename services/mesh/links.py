@@ -52,6 +52,8 @@ class Puller:
     own_domain: str
     outlet: Outlet
     take: Take
+    held: Callable[[Peer], str | None] = lambda _: None
+    """Why nothing is to be pulled just now."""
     pause: float = field(default=FIRST_PAUSE, init=False)
 
     async def run(self) -> None:
@@ -81,6 +83,10 @@ class Puller:
             quiet_since = time.monotonic()
             while True:
                 end_if_cancelled()
+                if (why := self.held(outlet.peer)) is not None:
+                    outlet.trouble = why
+                    await asyncio.sleep(WAIT_SECONDS)
+                    continue
                 try:
                     messages = await subscription.fetch(BATCH, timeout=WAIT_SECONDS)
                 except NatsTimeout:

@@ -41,6 +41,8 @@ FULL_LOOK_SECONDS = 30.0
 """However busy, all ledgers are looked at this often: a nudge may be lost."""
 AT_ONCE = 16
 """Ledgers published side by side; within a ledger one run of facts goes after the other."""
+TURN_SECONDS = 0.05
+"""After this long, ledgers of which much is to be published let others have their turn."""
 START = (1, 0)
 """The position before a ledger's first fact."""
 
@@ -71,6 +73,8 @@ class Relay:
         self._foreign = foreign
         self._circulation = circulation
         self._cuts = 0
+        self._under_way: set[str] = set()
+        self._step_began = 0.0
         self._positions: dict[str, Position] = {}
         self._hashes: dict[str, str] = {}
         """Of the fact published last, where it was published here."""
@@ -166,6 +170,7 @@ class Relay:
             hints = hints.union(await run_in_threadpool(self._store.ledgers))
             self._scanned_at = time.monotonic()
         mine = [ledger for ledger in hints if self.is_mine(ledger)]
+        self._under_way, self._step_began = set(mine), time.monotonic()
         outcomes = await asyncio.gather(*(self._relay_ledger(ledger) for ledger in mine), return_exceptions=True)
         for outcome in outcomes:  # only now: one ledger's trouble stops no other's facts
             if isinstance(outcome, BaseException):
@@ -191,6 +196,9 @@ class Relay:
                         await self._publisher.publish_run(self.outlet(ledger)[0], run)
                         position = run[-1].header.position
                         self._positions[ledger], self._hashes[ledger] = position, run[-1].hash
+                        if self._turn_is_over():
+                            self.nudge([ledger])
+                            return
                     if len(facts) < BATCH:
                         self._positions[ledger] = position
                         return
@@ -198,6 +206,14 @@ class Relay:
                 self._positions.pop(ledger, None)  # what was acknowledged is asked of the stream again
                 self._hashes.pop(ledger, None)
                 raise
+            finally:
+                self._under_way.discard(ledger)
+
+    def _turn_is_over(self) -> bool:
+        """Whether other ledgers have waited long enough while these are published. A turn is a run of facts at least."""
+        if time.monotonic() - self._step_began < TURN_SECONDS:
+            return False
+        return any(self.is_mine(ledger) for ledger in self._hints - self._under_way)
 
     async def _settle(self, ledger: str) -> None:
         if self._circulation is not None and ledger_name(ledger).circle is not None:

@@ -159,6 +159,7 @@ class Standing:
             "leads": self.intake.leads,
             "trouble": self.intake.trouble,
             "paused": self.intake.accepting.paused(),
+            "over_quota": dict(self.intake.accepting.quotas.all_over()) if self.intake.accepting.quotas else {},
         }
 
     def verified(self) -> dict[str, Any] | None:

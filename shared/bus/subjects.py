@@ -54,6 +54,12 @@ def stream_of(ledger: str) -> str:
     return STREAM_OF[ledger_name(ledger).root.split(".", 1)[0]]
 
 
+def agency_in(subject: str) -> str | None:
+    """The agency that a fact's subject names; nothing is checked."""
+    parts = subject.split(".")
+    return parts[-4] if len(parts) > 4 else None
+
+
 def circle_filter(ledger: str, stream: str) -> str:
     """The subjects that the facts of a circle's ledger have in VERIFIED or CIRCLES: kind and verb are left open."""
     name = ledger_name(ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -118,14 +118,20 @@ def peers_are_reached(node: Connection) -> Iterator[Finding]:
         stands = node.get("/mesh/v1/status")
     except Trouble:
         return  # said by the checks of the node
+    over = (stands.get("intake") or {}).get("over_quota") or {}
+    for agency, why in over.items():
+        remedy = (
+            f"Ask the agency what it is doing. If it is right: `pilotmesh node resume {agency}`, or a higher quota."
+        )
+        yield odd("intake", why, remedy)
     for peer in stands.get("peers", ()):
-        yield from _peer(peer)
+        yield from _peer(peer, set(over.values()))
     roster = stands.get("roster") or {}
     yield from _roster(roster)
 
 
-def _peer(peer: dict[str, Any]) -> Iterator[Finding]:
-    failing = [(one["stream"], one["trouble"]) for one in peer["outlets"] if one["trouble"]]
+def _peer(peer: dict[str, Any], held: Collection[str] = ()) -> Iterator[Finding]:
+    failing = [(one["stream"], one["trouble"]) for one in peer["outlets"] if one["trouble"] not in (None, *held)]
     for stream, said in failing:
         remedy = (
             f"If the link stands, the other side has no consumer for this node or refuses it: `pilotmesh doctor` on "
