@@ -210,7 +210,7 @@ class Relay:
                 self._under_way.discard(ledger)
 
     def _turn_is_over(self) -> bool:
-        """Whether other ledgers have waited long enough while these are published. A turn is a run of facts at least."""
+        """Whether other ledgers have waited long enough by now. A turn is a run of facts at least."""
         if time.monotonic() - self._step_began < TURN_SECONDS:
             return False
         return any(self.is_mine(ledger) for ledger in self._hints - self._under_way)
