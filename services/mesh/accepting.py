@@ -112,6 +112,14 @@ class Accepting:
             moved |= self.take("waiting", self.waiting.of(ledger)).moved
         return moved
 
+    def keep_up(self) -> None:
+        """Reads the roster again where it may have moved, and what an operator said on another replica. Called also
+        while no fact comes: a revocation waits for none."""
+        if self._book is None or self._clock() - self._book_at > BOOK_SECONDS:
+            self.refresh()
+            if self.quotas is not None:
+                self.quotas.notice_lifted()
+
     def roster_moved(self) -> None:
         """There is news of the roster: it is read before the next fact is checked."""
         self._book_at = -BOOK_SECONDS
@@ -137,8 +145,7 @@ class Accepting:
 
     def take(self, source: str, facts: Iterable[Fact]) -> Taken:
         """Takes in what of `facts` is authentic and follows; `source` is told to the operator. Raises PyMongoError."""
-        if self._book is None or self._clock() - self._book_at > BOOK_SECONDS:
-            self.refresh()
+        self.keep_up()
         taken = Taken()
         arrived = list(facts)
         held = self.store.hashes_present(list({fact.hash for fact in arrived}))

@@ -130,9 +130,8 @@ class Intake:
         if self._visitors is not None:
             peers += await self._visitors.among(await run_in_threadpool(self._who_may_visit))
         paused = set(await run_in_threadpool(accepting.paused))
-        if accepting.quotas is not None:
-            async with self._gate:
-                await run_in_threadpool(accepting.quotas.notice_lifted)
+        async with self._gate:
+            await run_in_threadpool(accepting.keep_up)
         wanted = [peer for peer in peers if peer.agencies is None or peer.agencies - paused]
         await self._stop([peer for peer in self._running if _name(peer) not in {_name(one) for one in wanted}])
         started = {_name(peer) for peer in self._running}
