@@ -24,7 +24,7 @@ from shared.facts.verify import Head, Trouble, check
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
 from shared.ledger.store import LedgerStore
-from shared.ledger.witness import head_is_authentic, is_head
+from shared.ledger.witness import head_is_authentic, head_is_signed, is_head
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Recalling:
                 for head in heads:
                     if not is_head(head) or not _is_own(head["ledger"], service, keyring):
                         continue
-                    if not head_is_authentic(mesh, book, head):
+                    if not head_is_authentic(mesh, book, head) and not _is_signed_here(mesh, keyring, head):
                         continue
                     came, trouble = await self._bring_level(domain, head, store, mesh, book)
                     taken += came
@@ -117,6 +117,12 @@ def _take_back(store: LedgerStore, facts: Sequence[Fact]) -> None:
 def _is_own(ledger: str, service: str, keyring: Keyring) -> bool:
     name = ledger_name(ledger)
     return name.service == service and keyring.hosts(name.agency)
+
+
+def _is_signed_here(mesh: str, keyring: Keyring, head: dict[str, Any]) -> bool:
+    """Whether a key of this node signed the head: the fact by which the ledger took that key may be what is missing."""
+    key = keyring.by_id(ledger_name(head["ledger"]).agency, head["keyid"])
+    return key is not None and head_is_signed(mesh, key.public, head)
 
 
 @asynccontextmanager

@@ -178,9 +178,10 @@ class Appender:
         for waiting, fact in zip(ready, facts, strict=True):
             waiting.tried.append(fact)
         commands = [waiting.draft.command for waiting in ready]
+        noted = False
         try:
             self._store.insert(facts, commands, own=True)
-            committed = len(facts)
+            committed, noted = len(facts), True
         except BulkWriteError as error:
             committed = int(error.details.get("nInserted", 0))
             if error.details.get("writeConcernErrors"):  # written, but is it on a majority's disk?
@@ -191,7 +192,7 @@ class Appender:
                     refuse([ready[problem["index"]]], told)
         except AutoReconnect:
             committed = self._committed_after_lost_answer(facts)
-        if committed < len(facts):
+        if not noted:  # or whoever publishes would find them only when it looks at everything
             self._store.note_tails(facts[:committed])
         self._acknowledge(ready[:committed], facts[:committed])
         rest = [one for one in ready[committed:] if not one.done.done()]

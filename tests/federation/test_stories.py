@@ -1,0 +1,49 @@
+"""Histories that chance once found, told step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.federation.test_machine import InMemory
+
+
+@pytest.fixture
+def mesh() -> Iterator[InMemory]:
+    made = InMemory()
+    try:
+        yield made
+        made.everything_is_healed_and_right()
+    finally:
+        made.world.close()
+
+
+def test_a_disk_put_back_to_before_a_rotation_gets_its_facts_from_the_hub(mesh: InMemory) -> None:
+    """What the hub has seen is signed under a key that the disk has forgotten, and the node has not."""
+    mesh.register(domain="wfp", count=2, private=False)
+    mesh.copy_the_disk(domain="wfp")
+    mesh.rotate_key(domain="wfp")
+    mesh.register(domain="wfp", count=2, private=False)
+    mesh.everything_is_healed_and_right()
+    mesh.wipe_a_stream(domain="wfp", stream="FACTS")
+    mesh.put_the_disk_back(domain="wfp")
+    mesh.register(domain="wfp", count=1, private=False)
+
+
+def test_a_hub_put_back_to_before_a_members_rotation_asks_for_what_it_lost(mesh: InMemory) -> None:
+    """The member's head is signed under a key that the hub hears of only by the fact that it lacks."""
+    mesh.register(domain="wfp", count=1, private=False)
+    mesh.everything_is_healed_and_right()
+    mesh.copy_the_disk(domain="hub")
+    mesh.rotate_key(domain="wfp")
+    mesh.everything_is_healed_and_right()
+    mesh.put_the_disk_back(domain="hub")
+
+
+def test_what_was_recorded_although_the_answer_was_lost_is_published_at_once(mesh: InMemory) -> None:
+    mesh.lose_the_databases_answer(domain="wfp")
+    mesh.register(domain="wfp", count=3, private=False)
+    assert len(mesh.acknowledged) == 3
+    mesh.publish(domain="wfp")
+    assert mesh.world.held("wfp").published["FACTS", "wfp.registry"] == [(1, 1), (1, 2), (1, 3)]
