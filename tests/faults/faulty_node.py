@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from deploy.node.home import read_note
 from shared.settings import Settings
@@ -37,7 +37,7 @@ class FaultyNode(RunningNode):
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> FaultyNode:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,7 +55,7 @@ class FaultyNode(RunningNode):
 
     # -- its lives -------------------------------------------------------------------------------------------
 
-    def start(self) -> FaultyNode:
+    def start(self) -> Self:
         self.begin()
         self.wait_ready()
         return self

@@ -85,11 +85,21 @@ class Officer:
     """Somebody of one agency who registers pilots, screens every third and narrows every fourth to the agency."""
 
     def __init__(
-        self, node: RunningNode, agency: str, name: str, seed: int, questions: Sequence[str], *, metrics: bool
+        self,
+        node: RunningNode,
+        agency: str,
+        name: str,
+        seed: int,
+        questions: Sequence[str],
+        *,
+        metrics: bool,
+        pace: float = PACE_SECONDS,
     ) -> None:
         self.agency = agency
         self.name = name
         self.acknowledged: list[Acknowledged] = []
+        self.repeatable: list[Acknowledged] = []
+        """Those that the node knows again by their Idempotency-Key; a disk put back to a copy has forgotten some."""
         self.screened: list[str] = []
         self.narrowed: list[str] = []
         self.watched: list[str] = []
@@ -100,6 +110,7 @@ class Officer:
         """Statuses of answers after which a command was sent again."""
         self._questions = questions
         self._metrics = metrics
+        self._pace = pace
         self._random = random.Random(f"{seed} {name}")
         self._client = node.client(node.actor(agency, ["officer", "monitor"]))
         self._stopping = threading.Event()
@@ -132,7 +143,7 @@ class Officer:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(PACE_SECONDS):
+            while not self._stopping.wait(self._pace):
                 self._register(self._number)
                 self._number += 1
         except BaseException as error:
@@ -155,8 +166,8 @@ class Officer:
             plan = self.do(Command("/metrics/v1/plans", {**PLAN, "pilot": pilot.id}))
             self.do(Command("/metrics/v1/observations", [observation(plan.id, pilot.id, number)]))
             self.watched.append(pilot.id)
-        if self._random.random() < 0.2:
-            self.repeat(self._random.choice(self.acknowledged))
+        if self._random.random() < 0.2 and self.repeatable:
+            self.repeat(self._random.choice(self.repeatable))
 
     # -- one command -----------------------------------------------------------------------------------------
 
@@ -164,6 +175,7 @@ class Officer:
         told = self.answer(command)
         done = Acknowledged(command, str(told.get("id") or told["upload"]), int(told.get("version", 0)))
         self.acknowledged.append(done)
+        self.repeatable.append(done)
         return done
 
     def repeat(self, done: Acknowledged) -> None:
@@ -213,13 +225,13 @@ def observation(plan: str, pilot: str, number: int) -> dict[str, Any]:
 class Office:
     """Officers of several agencies at work at once."""
 
-    def __init__(self, node: RunningNode, agencies: Sequence[str], seed: int) -> None:
+    def __init__(self, node: RunningNode, agencies: Sequence[str], seed: int, *, pace: float = PACE_SECONDS) -> None:
         with node.client(node.host(agencies[0])) as client:
             asked = client.get("/registry/v1/screening").raise_for_status().json()
             metrics = client.get("/metrics/v1/plans").status_code == 200
         questions = [question["id"] for question in asked["questions"]]
         self.officers = [
-            Officer(node, agency, f"officer {number} of {agency}", seed, questions, metrics=metrics)
+            Officer(node, agency, f"officer {number} of {agency}", seed, questions, metrics=metrics, pace=pace)
             for number, agency in enumerate(agencies)
         ]
 

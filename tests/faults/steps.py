@@ -45,6 +45,7 @@ class Step:
 STORE, APPEND = "shared.ledger.store:LedgerStore", "shared.ledger.appender:Appender"
 FOLLOWER, ROWS = "shared.ledger.follower:Follower", "shared.ledger.documents:Rows"
 WORK, RELAY = "shared.ledger.work:Work", "services.mesh.relay:Relay"
+ACCEPTING, HEADS = "services.mesh.accepting:Accepting", "shared.ledger.witness:ForeignHeads"
 LEDGER, JOURNAL = "shared.ledger.ledger:Ledger", "services.notifier.journal:Journal"
 KEYRING = "shared.ledger.keyring:Keyring"
 ACTORS, COLLECTION = "shared.access.actors:Actors", "pymongo.collection:Collection"
@@ -107,7 +108,15 @@ FORGETTING = (
 )
 """Come to only while a fact is redacted."""
 
-ALL = (*STEPS, *REBUILDING, *FIRST_START, *HOSTING, *FORGETTING)
+TAKING_IN = (
+    Step("before others' facts are stored", ACCEPTING, "_insert", "before", service="mesh"),
+    Step("half of others' facts stored", STORE, "insert", "half", thread="!" + APPENDER, service="mesh", most=2),
+    Step("others' facts stored, not acknowledged", ACCEPTING, "take", "after", service="mesh"),
+    Step("heads of others kept, nothing asked for", HEADS, "keep", "after", service="mesh", most=4),
+)
+"""Come to only while another node's facts come in."""
+
+ALL = (*STEPS, *REBUILDING, *FIRST_START, *HOSTING, *FORGETTING, *TAKING_IN)
 
 
 def crash_at(step: Step, call: int) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -32,7 +32,7 @@ class Hub(RunningNode):
         self.domain = domain
         self.leaf_port = free_port()
 
-    def start(self) -> Hub:
+    def start(self) -> Self:
         if not (self.home / "nats" / "hub.json").exists():
             link = HubLink((LOOPBACK,), listen=f"{LOOPBACK}:{self.leaf_port}")
             make_hub(Settings(home=self.home, nats_domain=self.domain), link)
@@ -67,14 +67,14 @@ class Member(RunningNode):
         self.domain = agency
         self.joined: Joined | None = None
 
-    def join(self, hub: Hub, *, leaf: str | None = None) -> Member:
+    def join(self, hub: Hub, *, leaf: str | None = None) -> Self:
         """Joins with a fresh invite. `leaf` is where the link goes, if not straight to the hub (a proxy between)."""
         invite = hub.invite(self.agency)
         if leaf is not None:
             invite["hub"]["leaf"] = [leaf]
         return self.join_with(invite)
 
-    def join_with(self, invite: Mapping[str, Any]) -> Member:
+    def join_with(self, invite: Mapping[str, Any]) -> Self:
         settings = Settings(home=self.home, public_url=self.url)
         self.joined = join(settings, read_invite(json.dumps(invite)), post)
         self._admins[self.agency] = self.joined.tokens[self.agency]["admin"]

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -55,7 +55,7 @@ class RunningNode:
 
     # -- the process -----------------------------------------------------------------------------------------
 
-    def start(self) -> RunningNode:
+    def start(self) -> Self:
         self.words = []
         settings = {"PILOTMESH_HOME": str(self.home), "PILOTMESH_PORT": str(self.port), **self.environment}
         process = subprocess.Popen(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,10 +32,14 @@ class Standing:
 
 def standing(node: Node) -> Standing:
     """Private ledgers and those of circles are left out: not every node may have them."""
-    told = node.as_("node").get("/mesh/v1/status")["ledgers"]
+    return standing_of(node.as_("node").get("/mesh/v1/status")["ledgers"], node.mongodb_uri)
+
+
+def standing_of(told: Iterable[Mapping[str, Any]], mongodb_uri: str) -> Standing:
+    """Of a node with these databases, whose status told this of its ledgers."""
     heads = {one["ledger"]: [one["epoch"], one["sequence"], one["hash"]] for one in told if _is_for_all(one["ledger"])}
     digest = hashlib.sha256(json.dumps(heads, sort_keys=True).encode()).hexdigest()
-    with MongoClient[dict[str, Any]](node.mongodb_uri, tz_aware=True) as client:
+    with MongoClient[dict[str, Any]](mongodb_uri, tz_aware=True) as client:
         folds = tuple((service, digest_of_rows(_rows(client, service))) for service in FOLDED)
     return Standing(len(heads), sum(head[1] for head in heads.values()), digest, folds)
 

@@ -27,7 +27,7 @@ class Wire:
             self._cut = True
             ends, self._open = self._open, set()
         for end in ends:
-            _break(end)
+            break_off(end)
 
     def heal(self) -> None:
         with self._lock:
@@ -35,7 +35,7 @@ class Wire:
 
     def close(self) -> None:
         self.cut()
-        _break(self._listening)
+        break_off(self._listening)
 
     def _accept(self) -> None:
         while True:
@@ -57,20 +57,29 @@ class Wire:
                 near.close()
                 far.close()
                 continue
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass_on, args=(source, sink), name="wire", daemon=True).start()
+            for outward in (True, False):
+                source, sink = (near, far) if outward else (far, near)
+                threading.Thread(target=self._pass_on, args=(source, sink, outward), name="wire", daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+    def hold_up(self, *, outward: bool) -> None:
+        """Asked before each piece is passed on, `outward` being the way to the target. Here nothing is held up."""
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, outward: bool) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK):
+                self.hold_up(outward=outward)
                 sink.sendall(data)
+        self.let_go(source, sink)
+
+    def let_go(self, *ends: socket.socket) -> None:
+        """One of these two is broken: so is the other then."""
         with self._lock:
-            self._open -= {source, sink}
-        for end in (source, sink):
-            _break(end)
+            self._open.difference_update(ends)
+        for end in ends:
+            break_off(end)
 
 
-def _break(end: socket.socket) -> None:
+def break_off(end: socket.socket) -> None:
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
     end.close()
