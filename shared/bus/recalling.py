@@ -19,7 +19,7 @@ from shared.bus.asking import Asking, Unanswered
 from shared.bus.peers import connect_intake, peers_now, takes_links, visitors_of
 from shared.facts.fact import Fact
 from shared.facts.keys import KeyBook
-from shared.facts.names import ledger_name
+from shared.facts.names import MESH_AUDIENCE, ledger_name
 from shared.facts.verify import Head, Trouble, check
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
@@ -46,6 +46,7 @@ class Recalling:
         """
         taken, frozen = 0, dict[str, str]()
         for domain in self.domains:
+            told: set[str] = set()
             try:
                 heads = await self.asking.heads(domain)
                 for head in heads:
@@ -53,12 +54,16 @@ class Recalling:
                         continue
                     if not head_is_authentic(mesh, book, head) and not _is_signed_here(mesh, keyring, head):
                         continue
+                    told.add(head["ledger"])
                     came, trouble = await self._bring_level(domain, head, store, mesh, book)
                     taken += came
                     if trouble is not None:
                         frozen[head["ledger"]] = trouble
                     else:
                         frozen.pop(head["ledger"], None)
+                for ledger in sorted(await run_in_threadpool(_own_for_all, service, store, keyring) - told):
+                    here = await run_in_threadpool(store.head, ledger)
+                    taken += (await self._fetch(domain, ledger, here, store, mesh, book))[0]
             except Unanswered as error:
                 log.warning("%s: own facts could not be asked for: %s", service, error)
         return taken, frozen
@@ -73,7 +78,8 @@ class Recalling:
             held = await run_in_threadpool(store.at, ledger, *there)
             if held is not None and held.hash != head["hash"]:
                 return 0, f"{told} with another fact there: this node's disk was put back and went on since"
-            return 0, None
+            if ledger_name(ledger).audience != MESH_AUDIENCE:
+                return 0, None  # else it may hold more than the newest head that it was told: facts come faster
         if ledger_name(ledger).is_private:
             gone = there[1] - (here.sequence if here.epoch == there[0] else 0)
             return 0, (
@@ -117,6 +123,13 @@ def _take_back(store: LedgerStore, facts: Sequence[Fact]) -> None:
 def _is_own(ledger: str, service: str, keyring: Keyring) -> bool:
     name = ledger_name(ledger)
     return name.service == service and keyring.hosts(name.agency)
+
+
+def _own_for_all(service: str, store: LedgerStore, keyring: Keyring) -> set[str]:
+    """The service's own ledgers for the whole mesh, also those of which this node holds nothing (any more)."""
+    held = {one for one in store.ledgers() if _is_own(one, service, keyring)}
+    named = {f"{agency}.{service}" for agency in keyring.hosted()}
+    return {one for one in held | named if ledger_name(one).audience == MESH_AUDIENCE}
 
 
 def _is_signed_here(mesh: str, keyring: Keyring, head: dict[str, Any]) -> bool:

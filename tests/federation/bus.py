@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
+from nats.js.api import Header
 from nats.js.errors import NotFoundError
 
+from shared.bus.asking import NOBODY
+from shared.bus.links import ASK
 from shared.bus.subjects import STREAMS
 from tests.federation.memory import Crash
 
@@ -124,6 +126,10 @@ class Connection:
     ) -> None:
         if subject.startswith(DIRECT_GET):
             self._answer(subject.removeprefix(DIRECT_GET), json.loads(data), self._inboxes.pop(reply))
+        elif subject.startswith(f"{ASK}."):
+            answer = await self._ask(subject, data)
+            nobody = {str(Header.STATUS): NOBODY} if answer is None else {}
+            self._inboxes.pop(reply).waiting.append(SimpleNamespace(headers=nobody, data=answer or b""))
         else:
             self._own.publish(stream, subject, data, headers or {})
 
@@ -150,12 +156,6 @@ class Connection:
         if found is None:
             raise NotFoundError
         return _as_raw(found)
-
-    async def request(self, subject: str, data: bytes, **_: Any) -> Any:
-        answer = await self._ask(subject, data)
-        if answer is None:
-            raise NoRespondersError
-        return SimpleNamespace(data=answer)
 
 
 def _as_raw(message: Message) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -101,7 +102,7 @@ class Federation(RuleBasedStateMachine):
         kind: str = "pilot",
         verb: str | None = None,
         audience: str | None = None,
-        state: dict[str, object] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> Draft:
         self.drafts += 1
         agency, new = AGENCY_OF[domain], str(derived_id(NAMESPACE, str(self.drafts)))

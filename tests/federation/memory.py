@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
@@ -168,7 +168,7 @@ class MemoryCollection:
         among: Iterable[Document]
         if isinstance(wanted, Mapping):
             if "$in" in wanted and len(wanted) == 1:
-                among = [self.documents[one] for one in wanted["$in"] if one in self.documents]
+                among = [self.documents[one] for one in dict.fromkeys(wanted["$in"]) if one in self.documents]
             else:
                 among = list(self.documents.values())
         elif wanted is not ABSENT:
@@ -223,7 +223,7 @@ class MemoryCollection:
         for write in writes:
             match write:
                 case UpdateOne():
-                    self.update_one(write._filter, write._doc, bool(write._upsert))
+                    self.update_one(write._filter, cast(Any, write._doc), bool(write._upsert))
                 case ReplaceOne():
                     self.replace_one(write._filter, dict(write._doc), bool(write._upsert))
                 case DeleteOne():

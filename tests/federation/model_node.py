@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from services.mesh.accepting import Accepting
+from services.mesh.allowance import Allowance
 from services.mesh.answering import Answering
 from services.mesh.attending import Attending, Attention
 from services.mesh.heads import HeadsKeeper
@@ -45,6 +46,11 @@ LONG_SECONDS = 1e6
 """A lease that nobody else wants; who holds it is tried elsewhere."""
 FOLDED_AT_ONCE = 4
 VERIFIED_FILTER = "verified.*.*.*.*"
+
+
+async def no_other(domain: str) -> Any:
+    """What peers deliver is handed over by whoever drives the node, without a connection of its own."""
+    raise NotImplementedError(domain)
 
 
 class HandDriven(Appender):
@@ -94,13 +100,13 @@ class ModelNode:
         accepting = Accepting(store, identity, roster, keyring, quarantine, mesh)
         accepting.begin()
         heads = foreign_heads(store)
-        self.intake = Intake(accepting, keyring, self._lease("intake"), connection, self.domain, heads)
+        self.intake = Intake(accepting, keyring, self._lease("intake"), connection, no_other, self.domain, heads)
         self.relays = [
             Relay(store, keyring, self._lease("relay"), connection),
             Relay(store, keyring, self._lease("forwarder"), connection, foreign=True),
         ]
         self.answering = Answering(store, keyring, identity, roster, accepting.forks, heads)
-        self.answering._allowance.take = lambda _: True  # type: ignore[method-assign]  # no clock runs here
+        self.answering._allowance = Allowance(1e9, 1e9)  # no clock runs here
         self.heads_keeper = HeadsKeeper(store, keyring, identity.mesh, self.witness)
         self._asking, self._heads = asking, heads
         self._attending: dict[str, Attending] = {}

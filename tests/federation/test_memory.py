@@ -74,7 +74,7 @@ def answer(collection: Any, call: tuple[Any, ...]) -> Any:
 
 
 @given(calls=st.lists(CALLS, max_size=8))
-@settings(max_examples=30)
+@settings(max_examples=30, derandomize=True)
 def test_memory_and_server_answer_alike(mongodb_uri: str, calls: list[tuple[Any, ...]]) -> None:
     with MongoClient[dict[str, Any]](mongodb_uri) as client:
         name = f"test_{secrets.token_hex(5)}"

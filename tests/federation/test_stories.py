@@ -41,6 +41,18 @@ def test_a_hub_put_back_to_before_a_members_rotation_asks_for_what_it_lost(mesh:
     mesh.put_the_disk_back(domain="hub")
 
 
+def test_a_fact_that_only_a_member_holds_comes_back_although_no_head_told_of_it(mesh: InMemory) -> None:
+    mesh.register(domain="hub", count=2, private=False)
+    mesh.copy_the_disk(domain="hub")
+    mesh.everything_is_healed_and_right()
+    mesh.register(domain="hub", count=1, private=False)
+    mesh.publish(domain="hub")
+    mesh.exchange(domain="wfp", most=8, acknowledged=True)
+    mesh.wipe_a_stream(domain="hub", stream="FACTS")
+    mesh.put_the_disk_back(domain="hub")
+    mesh.register(domain="hub", count=1, private=False)
+
+
 def test_what_was_recorded_although_the_answer_was_lost_is_published_at_once(mesh: InMemory) -> None:
     mesh.lose_the_databases_answer(domain="wfp")
     mesh.register(domain="wfp", count=3, private=False)
