@@ -6,17 +6,18 @@ cut off between two of them. `tests/federation/test_memory.py` puts the same cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
 
+from tests.federation.queries import ABSENT, changed, equalities, matches, value_at
+
 Document = dict[str, Any]
 Snapshot = dict[str, dict[Any, Document]]
 DUPLICATE_KEY = 11000
-ABSENT = object()
 
 
 class Crash(BaseException):
@@ -189,8 +190,7 @@ class MemoryCollection:
             try:
                 self._put(dict(one))
             except DuplicateKeyError as error:
-                problem = {"index": number, "code": DUPLICATE_KEY, "errmsg": str(error)}
-                raise BulkWriteError({"nInserted": number, "writeErrors": [problem]}) from error
+                raise refusal(number, number, error) from error
         self._disk.after_insert()
 
     def update_one(self, query: Mapping[str, Any], change: Mapping[str, Any], upsert: bool = False) -> SimpleNamespace:
@@ -220,22 +220,27 @@ class MemoryCollection:
             self._drop(one)
 
     def bulk_write(self, writes: Sequence[Any], ordered: bool = True) -> None:
-        for write in writes:
-            match write:
-                case UpdateOne():
-                    self.update_one(write._filter, cast(Any, write._doc), bool(write._upsert))
-                case ReplaceOne():
-                    self.replace_one(write._filter, dict(write._doc), bool(write._upsert))
-                case DeleteOne():
-                    self.delete_one(write._filter)
-                case _:
-                    raise NotImplementedError(type(write))
+        for number, write in enumerate(writes):
+            try:
+                self._carry_out(write)
+            except DuplicateKeyError as error:
+                raise refusal(number, 0, error) from error
+
+    def _carry_out(self, write: Any) -> None:
+        match write:
+            case UpdateOne():
+                self.update_one(write._filter, cast(Any, write._doc), bool(write._upsert))
+            case ReplaceOne():
+                self.replace_one(write._filter, dict(write._doc), bool(write._upsert))
+            case DeleteOne():
+                self.delete_one(write._filter)
+            case _:
+                raise NotImplementedError(type(write))
 
     def _replace(self, query: Mapping[str, Any], document: Document, *, upsert: bool) -> None:
         found = next(self._matching(query), None)
         if found is not None:
-            self._drop(found)
-            self._put({"_id": found["_id"], **document})
+            self._exchange(found, {"_id": found["_id"], **document})
         elif upsert:
             self._put({**equalities(query), **document})
 
@@ -249,9 +254,17 @@ class MemoryCollection:
             return SimpleNamespace(matched_count=0, modified_count=0, upserted_id=made["_id"])
         after = changed(found, change)
         if after != found:
-            self._drop(found)
-            self._put(after)
+            self._exchange(found, after)
         return SimpleNamespace(matched_count=1, modified_count=int(after != found), upserted_id=None)
+
+    def _exchange(self, before: Document, after: Document) -> None:
+        """All of it or nothing."""
+        self._drop(before)
+        try:
+            self._put(after)
+        except DuplicateKeyError:
+            self._put(before)
+            raise
 
     def _put(self, document: Document) -> None:
         if document["_id"] in self.documents:
@@ -274,63 +287,7 @@ class MemoryCollection:
             held.pop(tuple(value_at(document, name) for name in fields), None)
 
 
-def value_at(document: Mapping[str, Any], path: str) -> Any:
-    found: Any = document
-    for name in path.split("."):
-        if not isinstance(found, Mapping) or name not in found:
-            return ABSENT
-        found = found[name]
-    return found
-
-
-def equalities(query: Mapping[str, Any]) -> Document:
-    return {name: wanted for name, wanted in query.items() if not isinstance(wanted, Mapping)}
-
-
-def changed(document: Document, change: Mapping[str, Any]) -> Document:
-    """The document after an update."""
-    after = dict(document)
-    for operator, fields in change.items():
-        for name, value in fields.items():
-            match operator:
-                case "$set":
-                    after[name] = value
-                case "$inc":
-                    after[name] = after.get(name, 0) + value
-                case "$max":
-                    after[name] = max(after.get(name, value), value)
-                case "$unset":
-                    after.pop(name, None)
-                case "$setOnInsert":
-                    pass
-                case _:
-                    raise NotImplementedError(operator)
-    return after
-
-
-def compared(found: Any, wanted: Any, how: Callable[[Any, Any], bool]) -> bool:
-    """Nothing compares with what is absent, nor with what is of another kind."""
-    return found is not ABSENT and found is not None and how(found, wanted)
-
-
-TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "$in": lambda found, wanted: found in wanted,
-    "$nin": lambda found, wanted: found not in wanted,
-    "$ne": lambda found, wanted: (None if found is ABSENT else found) != wanted,
-    "$exists": lambda found, wanted: (found is not ABSENT) is bool(wanted),
-    "$gt": lambda found, wanted: compared(found, wanted, lambda one, other: bool(one > other)),
-    "$gte": lambda found, wanted: compared(found, wanted, lambda one, other: bool(one >= other)),
-    "$lt": lambda found, wanted: compared(found, wanted, lambda one, other: bool(one < other)),
-    "$lte": lambda found, wanted: compared(found, wanted, lambda one, other: bool(one <= other)),
-}
-
-
-def matches(document: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    for name, wanted in query.items():
-        found = value_at(document, name)
-        if isinstance(wanted, Mapping):
-            if not all(TESTS[test](found, against) for test, against in wanted.items()):
-                return False
-        elif found != wanted and not (wanted is None and found is ABSENT):
-            return False
-    return True
+def refusal(number: int, inserted: int, error: DuplicateKeyError) -> BulkWriteError:
+    """What stopped an ordered series of writes at this one."""
+    problem = {"index": number, "code": DUPLICATE_KEY, "errmsg": str(error)}
+    return BulkWriteError({"nInserted": inserted, "writeErrors": [problem]})
