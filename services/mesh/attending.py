@@ -128,6 +128,7 @@ class Attending:
             self.attention.heads.update(signed)
             for ledger in await run_in_threadpool(self._behind, signed):
                 await self.fetch(ledger)
+        held = {**await run_in_threadpool(self._unproven, told), **held}
         for ledger in await run_in_threadpool(self._held_elsewhere, held):
             await self.fetch(ledger)
         await self._gather_confirmations(domain)
@@ -153,6 +154,18 @@ class Attending:
             if head_is_authentic(self._accepting.identity.mesh, book, head):
                 signed[head["ledger"]] = dict(head)
         return signed
+
+    def _unproven(self, told: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+        """How far heads reach whose signature this node cannot check: the fact that names the key may be the one that
+        is missing. Until it is here they are the peer's word, and no more. A revoked key's say nothing."""
+        book, mesh = self._accepting.book(), self._accepting.identity.mesh
+        return {
+            head["ledger"]: (head["epoch"], head["sequence"])
+            for head in told
+            if is_head(head)
+            and head["keyid"] not in book.revoked(ledger_name(head["ledger"]).agency)
+            and not head_is_authentic(mesh, book, head)
+        }
 
     def _behind(self, signed: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Ledgers that are to be asked for: behind a head, and not moving by themselves."""

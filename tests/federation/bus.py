@@ -4,7 +4,7 @@ acknowledgement; consumers deliver again what was not acknowledged."""
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +13,14 @@ from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import Header
 from nats.js.errors import NotFoundError
 
+from services.mesh.publishing import BATCH_ID, BATCH_SEQUENCE
 from shared.bus.asking import NOBODY
 from shared.bus.links import ASK
 from shared.bus.subjects import STREAMS
 from tests.federation.memory import Crash
 
+Sent = tuple[str, bytes, Mapping[str, str]]
+"""Subject, data, headers."""
 DIRECT_GET = "$JS.API.DIRECT.GET."
 
 
@@ -71,12 +74,14 @@ class Streams:
     fails: list[str] = field(default_factory=list)
     """What becomes of the next publishes: `lost`, `unacknowledged`, `crash before`, `crash after`, or `fine`."""
 
-    def publish(self, stream: str, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+    def publish(self, stream: str, messages: Sequence[Sent]) -> None:
+        """Stores all of these messages or none."""
         fate = self.fails.pop(0) if self.fails else "fine"
         if fate == "crash before":
             raise Crash
         if fate != "lost":
-            self.streams[stream].put(subject, data, headers)
+            for subject, data, headers in messages:
+                self.streams[stream].put(subject, data, headers)
         if fate == "crash after":
             raise Crash
         if fate != "fine":
@@ -103,6 +108,8 @@ class Connection:
     def __init__(self, own: Streams, ask: Callable[[str, bytes], Awaitable[bytes | None]]) -> None:
         self._own = own
         self._ask = ask
+        self._runs: dict[str, list[Sent]] = {}
+        """By batch what has come of it; stored when the last of it comes, and never if that does not."""
         self._inboxes: dict[str, Subscription] = {}
 
     def jetstream(self, **_: Any) -> Connection:
@@ -130,8 +137,18 @@ class Connection:
             answer = await self._ask(subject, data)
             nobody = {str(Header.STATUS): NOBODY} if answer is None else {}
             self._inboxes.pop(reply).waiting.append(SimpleNamespace(headers=nobody, data=answer or b""))
+        elif BATCH_ID in (headers or {}):
+            told = headers or {}
+            self._runs.setdefault(told[BATCH_ID], []).append((subject, data, told))
         else:
-            self._own.publish(stream, subject, data, headers or {})
+            self._own.publish(stream, [(subject, data, headers or {})])
+
+    async def request(self, subject: str, data: bytes, timeout: float, *, headers: Mapping[str, str]) -> Any:  # noqa: ASYNC109 - as nats-py has it
+        """The last message of a batch; the others came before."""
+        run = [*self._runs.pop(headers[BATCH_ID], ()), (subject, data, headers)]
+        assert len(run) == int(headers[BATCH_SEQUENCE])
+        self._own.publish(headers[Header.EXPECTED_STREAM.value], run)
+        return SimpleNamespace(data=b"{}")
 
     def _answer(self, stream: str, wanted: Mapping[str, Any], to: Subscription) -> None:
         held = self._own.streams[stream]
