@@ -49,7 +49,7 @@ bench: install-dev ## speed, as ratios to the bare parts (bench.json)
 	@$(BIN)/python -m tests.bench
 
 faults: install-dev ## kill everything in turn while clients write, the long form
-	@$(BIN)/python -m pytest tests/faults --long $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/faults tests/federation --long $(PYTEST_ARGS)
 
 clean: ## remove what is made here, but no node's data
 	rm -rf .venv .bootstrap .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -23,6 +24,7 @@ class InMemory(Federation):
             super().teardown()
 
 
+@pytest.mark.timeout(3600)
 def test_whatever_befalls_a_mesh_nothing_acknowledged_is_lost(long_form: bool) -> None:
     examples = 2000 if long_form else 25
     chosen = settings(max_examples=examples, stateful_step_count=STEPS, derandomize=not long_form, print_blob=True)
