@@ -217,9 +217,9 @@ class Parts:
             parts[worker.name] = worker.trouble
         return parts
 
-    def nudge(self, ledgers: Iterable[str]) -> None:
+    def nudge(self, ledgers: Iterable[str], *, told_ahead: bool = False) -> None:
         """Tells the node that there is news in these ledgers. May be called from any thread; may be lost."""
-        self.nudges.tell(ledgers, self.loop)
+        self.nudges.tell(ledgers, self.loop, told_ahead=told_ahead)
 
     def heard(self, ledgers: frozenset[str]) -> None:
         """Somebody in this process has committed facts in these ledgers."""
@@ -266,13 +266,14 @@ def assemble(
     if writes:
 
         def committed(facts: Sequence[Fact]) -> None:
+            parts.nudges.tell_ahead(str(fact.header.ledger) for fact in facts)
             counter("pilotmesh.ledger.appended").add(len(facts), {"service": name})
             histogram("pilotmesh.ledger.batch").record(len(facts), {"service": name})
             if inline and fold is not None:
                 fold.fold(facts)
 
         def afterwards(facts: Sequence[Fact]) -> None:
-            parts.nudge(str(fact.header.ledger) for fact in facts)
+            parts.nudge((str(fact.header.ledger) for fact in facts), told_ahead=True)
             parts.wake()
 
         parts.appender = Appender(

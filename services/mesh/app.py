@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
                     if side.has_peers:
                         app.state.exchange = await stack.enter_async_context(exchanging(side))
                     stack.enter_context(
-                        ground.neighbours.listening(lambda told: loop.call_soon_threadsafe(heard, app, told))
+                        ground.neighbours.listening_ahead(lambda told: loop.call_soon_threadsafe(heard, app, told))
                     )
                     yield
             finally:

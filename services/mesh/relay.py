@@ -183,7 +183,9 @@ class Relay:
                 if position is None:
                     position = await self.position_in_stream(ledger)
                 while True:
-                    facts = await run_in_threadpool(self._store.after, ledger, position, BATCH)
+                    facts = self._store.recent.after(ledger, position, BATCH)  # news of this process takes no waiting
+                    if facts is None:
+                        facts = await run_in_threadpool(self._store.after, ledger, position, BATCH)
                     if facts and facts[0].header.previous != self._hashes.get(ledger, facts[0].header.previous):
                         # The ledger was taken back meanwhile and went on from an earlier fact.
                         self._hashes.pop(ledger)

@@ -30,6 +30,7 @@ class Neighbours:
     def __init__(self) -> None:
         self.origin = secrets.token_hex(6)
         self._listeners: tuple[Listener, ...] = ()
+        self._ahead: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -42,6 +43,22 @@ class Neighbours:
         finally:
             with self._lock:
                 self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+    @contextmanager
+    def listening_ahead(self, listener: Listener) -> Iterator[None]:
+        """As `listening`, for those who carry facts on: of what this process commits they are told at once, while it
+        is still being folded and acknowledged here."""
+        with self._lock:
+            self._ahead = (*self._ahead, listener)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ahead = tuple(one for one in self._ahead if one is not listener)
+
+    def tell_ahead(self, ledgers: frozenset[str]) -> None:
+        for listener in self._ahead:
+            listener(ledgers)
 
     def tell(self, ledgers: frozenset[str]) -> None:
         for listener in self._listeners:
@@ -63,9 +80,15 @@ class Nudges:
         self._untold: set[str] = set()
         self._telling = False
 
-    def tell(self, ledgers: Iterable[str], loop: asyncio.AbstractEventLoop | None) -> None:
+    def tell_ahead(self, ledgers: Iterable[str]) -> None:
+        """What was committed in these ledgers is in the store: whoever carries it on need not wait for `tell`."""
+        self._neighbours.tell_ahead(frozenset(ledgers))
+
+    def tell(self, ledgers: Iterable[str], loop: asyncio.AbstractEventLoop | None, *, told_ahead: bool = False) -> None:
         """There is news in these ledgers. Without a running loop only this process is told."""
         told = frozenset(ledgers)
+        if not told_ahead:
+            self._neighbours.tell_ahead(told)
         self._neighbours.tell(told)
         if loop is None or loop.is_closed():
             return

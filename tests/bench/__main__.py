@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one round of each, in about two minutes")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), metavar="PATH", help="where the numbers go")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts alone")
+    parser.add_argument("--behind", type=int, metavar="N", help="facts behind a new node (100,000; 4,000 if short)")
     parser.add_argument("--home", type=Path, help="the node's folder (default: one that is removed afterwards)")
     chosen = parser.parse_args()
     of_a_node, of_a_mesh = ([name for name in some if name in chosen.only] for some in (OF_A_NODE, OF_A_MESH))
@@ -51,7 +53,7 @@ def main() -> int:
         if of_a_mesh and (given := [name for name in GIVEN if name in os.environ]):
             say(f"nodes of a mesh have servers of their own: left out, because {', '.join(given)} is set")
         elif of_a_mesh:
-            found, of_mesh = run_mesh(Path(folder) / "mesh", chosen.short, of_a_mesh)
+            found, of_mesh = run_mesh(Path(folder) / "mesh", chosen.short, of_a_mesh, chosen.behind)
             measures += found
             about = of_mesh | about
     about |= {
@@ -106,14 +108,17 @@ def run(home: Path, short: bool, only: Sequence[str]) -> tuple[list[Measure], di
     return [*measures, started, memory, loaded], about
 
 
-def run_mesh(folder: Path, short: bool, only: Sequence[str]) -> tuple[list[Measure], dict[str, Any]]:
+def run_mesh(
+    folder: Path, short: bool, only: Sequence[str], behind: int | None
+) -> tuple[list[Measure], dict[str, Any]]:
     """The parts that take a hub and members."""
+    size = crossing.SHORT if short else crossing.LONG
     mesh = Mesh(folder)
     with ProcessPoolExecutor(1, mp_context=SPAWN) as generator:
         try:
             mesh.start()
             say("the mesh is level")
-            bench = Crossing(mesh, generator, crossing.SHORT if short else crossing.LONG, folder)
+            bench = Crossing(mesh, generator, replace(size, behind=behind or size.behind), folder)
             parts: Parts = {
                 "crossing": bench.hear_across,
                 "intake": bench.take_in,

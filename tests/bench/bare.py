@@ -18,6 +18,7 @@ from bson import ObjectId
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy, StorageType, StreamConfig
 from pymongo import MongoClient, ReplaceOne, WriteConcern
+from pymongo.collection import Collection
 
 Raw = dict[str, Any]
 JOURNALED = WriteConcern(w="majority", j=True)
@@ -141,25 +142,37 @@ class Upserted:
     processor: float
 
 
-def upsert_again(uri: str, ledger: str, first: int, count: int, batch: int) -> Upserted:
+def upsert_again(uri: str, ledger: str, first: int, count: int, batch: int, *, indexed: bool = False) -> Upserted:
     """The documents that a node has of these facts, upserted again elsewhere in the same database.
 
-    First the facts, then their rows in the registry, in journaled bulk upserts of `batch` documents.
+    First the facts, then their rows in the registry, in journaled bulk upserts of `batch` documents; `indexed`: into
+    collections with the indexes that the node's have.
     """
     with MongoClient[Raw](uri) as client:
         window = {"ledger": ledger, "epoch": 1, "sequence": {"$gte": first, "$lt": first + count}}
-        facts = list(client["pilotmesh_ledger"]["facts"].find(window))
+        sources = client["pilotmesh_ledger"]["facts"], client["pilotmesh_registry"]["pilots"]
+        facts = list(sources[0].find(window))
         ids = [f"{fact['agency']}|{fact['service']}|{fact['aggregate']}" for fact in facts]
-        rows = list(client["pilotmesh_registry"]["pilots"].find({"_id": {"$in": ids}}))
+        rows = list(sources[1].find({"_id": {"$in": ids}}))
         assert len(facts) == len(rows) == count, f"{len(facts)} facts, {len(rows)} rows of {count}"
+        targets = [_like(client, f"{source.name}_again", source if indexed else None) for source in sources]
         used = time.process_time()
-        taken = [_upsert(client, name, documents, batch) for name, documents in (("facts", facts), ("rows", rows))]
+        taken = [_upsert(*both, batch) for both in zip(targets, (facts, rows), strict=True)]
         return Upserted(taken[0], taken[1], time.process_time() - used)
 
 
-def _upsert(client: MongoClient[Raw], name: str, documents: Sequence[Raw], batch: int) -> float:
+def _like(client: MongoClient[Raw], name: str, source: Collection[Raw] | None) -> Collection[Raw]:
     collection = client[DATABASE].get_collection(name, write_concern=JOURNALED)
     collection.insert_one({})
+    collection.delete_many({})
+    for index_name, index in ({} if source is None else source.index_information()).items():
+        if index_name != "_id_":
+            chosen = {option: index[option] for option in ("unique", "sparse") if option in index}
+            collection.create_index(index["key"], name=index_name, **chosen)
+    return collection
+
+
+def _upsert(collection: Collection[Raw], documents: Sequence[Raw], batch: int) -> float:
     began = time.perf_counter()
     for start in range(0, len(documents), batch):
         some = documents[start : start + batch]

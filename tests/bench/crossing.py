@@ -88,6 +88,7 @@ class Crossing:
     def take_in(self) -> list[Measure]:
         folded = Measure("foreign facts taken in, checked and folded, at a hub", "facts/s", Goal("at least", 0.6))
         held = Measure("the same: taken in and checked", "facts/s")
+        indexed = Measure("the same, against upserts into collections with the same indexes", "facts/s")
         alone = Measure("bare upsert of the facts without their rows", "facts/s")
         processor = Measure("the same: processor time of all of the hub's processes", "ms/fact")
         hub, others, count = self.mesh.hub, (self.mesh.writer, self.mesh.reader), self.size.taken
@@ -107,12 +108,15 @@ class Crossing:
                 again = (hub.mongodb_uri, LEDGER, before + 1, count, BATCH)
                 upserted = self._elsewhere(bare.upsert_again, *again).result(PATIENCE_SECONDS)
                 processor.bare.append((processor_of(hub, "database") - used + upserted.processor) / count * 1000)
+                with_indexes = self._elsewhere(bare.upsert_again, *again, indexed=True).result(PATIENCE_SECONDS)
             folded.node.append(folded_rate)
             folded.bare.append(count / (upserted.facts + upserted.rows))
+            indexed.node.append(folded_rate)
+            indexed.bare.append(count / (with_indexes.facts + with_indexes.rows))
             held.node.append(held_rate)
             alone.node.append(count / upserted.facts)
         processor.note = "bare: of client and database; hardly touched by what else the machine does"
-        return [folded, processor, held, alone]
+        return [folded, indexed, processor, held, alone]
 
     def return_of_hub(self) -> list[Measure]:
         measure = Measure(f"level after the hub's return, {MISSED:,} facts missed", "s", Goal("at most", 5.0))

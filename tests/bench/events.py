@@ -28,22 +28,22 @@ async def _post_and_hear(
     heard, listener = await asyncio.open_connection("127.0.0.1", heard_at, limit=2**22)
     listener.write(stream)
     await asyncio.wait_for(heard.readuntil(b"\nid: "), PATIENCE_SECONDS)  # the greeting: the stream is open
-    answers, poster = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
-    whole = Answers()
     taken = []
     for number in range(first, first + times):
         mark = b"%0*d" % (post.digits, number)
+        # A connection of its own for each: one that was quiet for some seconds may just be about to be closed.
+        answers, poster = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
         began = time.perf_counter()
         poster.write(post.numbered(number))
         await asyncio.wait_for(_until(heard, mark), PATIENCE_SECONDS)
         taken.append(time.perf_counter() - began)
-        answered: list[tuple[int, bytes]] = []
+        whole, answered = Answers(), list[tuple[int, bytes]]()
         while not answered:
             answered = whole.feed(await asyncio.wait_for(answers.read(2**16), PATIENCE_SECONDS))
         assert answered[0][0] == 201, answered
+        poster.close()
         await asyncio.sleep(pause)
-    for writer in (listener, poster):
-        writer.close()
+    listener.close()
     return taken
 
 

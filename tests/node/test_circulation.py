@@ -64,6 +64,7 @@ async def handed(mesh: Federation, domain: str, stream: str = "VERIFIED") -> lis
 
 
 async def until_linked(mesh: Federation) -> None:
+    await mesh.level()  # everybody has the roster: a fact that came before it would be one of an unknown agency
     await write(mesh["wfp"], 1)
     await mesh.level()
 
