@@ -49,6 +49,8 @@ class Wire:
                 near.close()
                 continue
             far.settimeout(None)
+            for end in (near, far):  # small messages are passed on at once, as a wire would
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 through = not self._cut
                 if through:
