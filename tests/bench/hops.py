@@ -17,6 +17,7 @@ import nats
 from bson import ObjectId
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.errors import ServiceUnavailableError
 from pymongo import MongoClient
 
 from shared.bus.links import consumer_of, inbox_for
@@ -87,7 +88,15 @@ async def _over_the_hops(
 async def _carry(client: Client, source: str, target: str, stream: str, insert: Insert) -> None:
     """Pulls from the source what comes there, stores it and hands it on; until cancelled."""
     durable = consumer_of(target, source)
-    pulling = await client.jetstream(domain=source).pull_subscribe_bind(durable=durable, stream=stream)
+    js = client.jetstream(domain=source)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await js.consumer_info(stream, durable)
+                break
+            except (ServiceUnavailableError, nats.errors.Error):  # the link is still coming up
+                await asyncio.sleep(0.1)
+    pulling = await js.pull_subscribe_bind(durable=durable, stream=stream)
     while True:
         try:
             messages = await pulling.fetch(256, timeout=1.0)
