@@ -20,7 +20,7 @@ from deploy.nats.config import write_private
 from deploy.nats.link import link_of
 from deploy.nats.linking import renew
 from deploy.nats.provision import connect, provision
-from deploy.node.embedded import embedded, free_port
+from deploy.node.embedded import LOOPBACK, embedded, free_port
 from deploy.node.hub import HubLink, make_hub
 from shared.bus import nkey
 from shared.bus.links import inbox_for
@@ -74,32 +74,37 @@ def no_word_of_attempts() -> Iterator[None]:
 
 @contextmanager
 def linked_servers(
-    folder: Path, *members: str, dishonest: str | None = None, standby: str | None = None, websocket: bool = False
+    folder: Path,
+    *members: str,
+    dishonest: str | None = None,
+    standby: str | None = None,
+    websocket: bool = False,
+    host: str = LOOPBACK,
 ) -> Iterator[Servers]:
     """A hub's server with a leaf listener, and members' servers whose users it does not know yet; the member that is
-    the `standby` has a listener too. With `websocket` members know no other way to the hub.
+    the `standby` has a listener too. With `websocket` members know no other way to the hub. At `host` the hub listens.
 
     The one that is `dishonest` holds itself to nothing on the link: what is refused, the other side refuses.
     """
     port = free_port()
     authority, key = make_authority("test")
-    certificate, certificate_key = make_server_certificate(authority, key, ["127.0.0.1"])
+    certificate, certificate_key = make_server_certificate(authority, key, [host])
     with no_word_of_attempts(), ExitStack() as stack:
         homes = {domain: folder / domain for domain in (HUB, *members)}
         for name, content in (("ca.pem", authority), ("server.pem", certificate), ("server.key", certificate_key)):
             write_private(homes[HUB] / "nats" / name, content.decode())
         listener = {
-            "listen": f"127.0.0.1:{port}",
+            "listen": f"{host}:{port}",
             "certificate": "server.pem",
             "key": "server.key",
             "authority": "ca.pem",
         }
-        address = f"tls://127.0.0.1:{port}"
+        address = f"tls://{host}:{port}"
         if websocket:
             other = free_port()
-            listener["websocket"], address = f"127.0.0.1:{other}", f"wss://127.0.0.1:{other}"
+            listener["websocket"], address = f"{host}:{other}", f"wss://{host}:{other}"
         write_private(homes[HUB] / "nats" / "link.json", json.dumps({"listener": listener}))
-        told = {"leaf": [f"tls://127.0.0.1:{port}"], "authority": authority.decode()}
+        told = {"leaf": [f"tls://{host}:{port}"], "authority": authority.decode()}
         write_private(homes[HUB] / "nats" / "hub.json", json.dumps(told))
         for member in members:
             write_private(homes[member] / "nats" / "ca.pem", authority.decode())

@@ -10,11 +10,11 @@ CHUNK = 65536
 
 
 class Wire:
-    """Listens on a port of its own and passes everything on to `target`, until it is cut."""
+    """Listens on a port of its own (or on `port`) and passes everything on to `target`, until it is cut."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listening.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class Wire:
             except OSError:
                 return
             try:
-                far = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+                far = self.reach()
             except OSError:
                 near.close()
                 continue
@@ -62,6 +62,10 @@ class Wire:
             for outward in (True, False):
                 source, sink = (near, far) if outward else (far, near)
                 threading.Thread(target=self._pass_on, args=(source, sink, outward), name="wire", daemon=True).start()
+
+    def reach(self) -> socket.socket:
+        """Connects to the target. Raises OSError."""
+        return socket.create_connection(("127.0.0.1", self._target), timeout=5)
 
     def hold_up(self, *, outward: bool) -> None:
         """Asked before each piece is passed on, `outward` being the way to the target. Here nothing is held up."""
