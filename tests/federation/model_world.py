@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,11 @@ from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR, MESH_AUDIENCE, ledger_name
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import HubAddress, Identity, Member, roster_state
-from shared.ledger.rows import Key, Row, digest_of_rows
+from shared.ledger.rows import digest_of_rows
 from shared.ledger.verification import verify_node
 from tests.federation.memory import Crash, Snapshot
 from tests.federation.model_node import ModelNode
+from tests.federation.rows import shared_rows
 from tests.federation.world import AGENCY_OF, DOMAINS, HUB, MEMBERS, Held
 
 MESH = "0198c0de-0000-7000-8000-00000000f00d"
@@ -279,11 +279,3 @@ def _facts(node: ModelNode) -> dict[tuple[str, int, int], Fact]:
 def _heads(node: ModelNode) -> dict[str, Any]:
     heads = node.store.heads().items()
     return {ledger: head for ledger, head in heads if ledger_name(ledger).audience == MESH_AUDIENCE and head.sequence}
-
-
-def shared_rows(rows: dict[Key, Row]) -> Iterator[Row]:
-    """Rows as every node of the mesh may know them."""
-    for row in rows.values():
-        tracks = tuple(one for one in row.tracks if ledger_name(one.ledger).audience == MESH_AUDIENCE)
-        if tracks:
-            yield replace(row, tracks=tracks)

@@ -17,7 +17,6 @@ from typing import Any
 from nats.aio.client import Client
 
 from deploy.nats.provision import connect
-from deploy.node.embedded import LOOPBACK
 from deploy.node.home import read_note
 from services.mesh.circulating import Circulation
 from services.mesh.exchange import Exchange, NodeSide, exchanging
@@ -252,12 +251,11 @@ def federation(
     mongodb_uri: str,
     *domains: str,
     heads_seconds: float = 0.4,
-    standby: str | None = None,
-    websocket: bool = False,
-    host: str = LOOPBACK,
+    **links: Any,
 ) -> Iterator[Federation]:
-    """A hub and these members, linked, with a roster that names them; nothing of ours runs yet."""
-    with linked_servers(folder, *domains, standby=standby, websocket=websocket, host=host) as servers:
+    """A hub and these members, linked (`links` as `linked_servers` takes them), with a roster that names them; nothing
+    of ours runs yet."""
+    with linked_servers(folder, *domains, **links) as servers:
         anchor = SigningKey.make()
         sides: dict[str, Side] = {}
         for domain, given in servers.settings.items():

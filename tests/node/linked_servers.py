@@ -80,9 +80,11 @@ def linked_servers(
     standby: str | None = None,
     websocket: bool = False,
     host: str = LOOPBACK,
+    through: Callable[[str, int], int] | None = None,
 ) -> Iterator[Servers]:
     """A hub's server with a leaf listener, and members' servers whose users it does not know yet; the member that is
     the `standby` has a listener too. With `websocket` members know no other way to the hub. At `host` the hub listens.
+    `through` names, by member and the hub's port, the port at which that member finds the hub.
 
     The one that is `dishonest` holds itself to nothing on the link: what is refused, the other side refuses.
     """
@@ -109,7 +111,8 @@ def linked_servers(
         for member in members:
             write_private(homes[member] / "nats" / "ca.pem", authority.decode())
             seed, _ = nkey.make()
-            remote = {"domain": HUB, "urls": [address], "seed": seed, "authority": "ca.pem"}
+            urls = [address] if through is None else [f"tls://{LOOPBACK}:{through(member, port)}"]
+            remote = {"domain": HUB, "urls": urls, "seed": seed, "authority": "ca.pem"}
             write_private(homes[member] / "nats" / "link.json", json.dumps({"remote": remote}))
         if standby is not None:
             link = HubLink(("127.0.0.1",), listen=f"127.0.0.1:{free_port()}")
