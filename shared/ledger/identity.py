@@ -238,10 +238,17 @@ class Roster:
         self._lock = threading.Lock()
         self._anchor_recovery: bytes | None = None
         self._scanned: str | None = None
+        self._read: tuple[str, dict[str, Any]] | None = None
 
     def state(self) -> dict[str, Any]:
-        newest = self._store.newest(ANCHOR, "mesh", ROSTER)
-        return {} if newest is None or newest.state is None else newest.state
+        """The newest version; read again only when its ledger has another head, because it is asked for with every
+        batch of facts and grows with the mesh. Not to be changed by whoever gets it."""
+        head = self._store.head(ROSTER_LEDGER).hash
+        read = self._read
+        if read is None or read[0] != head:
+            newest = self._store.newest(ANCHOR, "mesh", ROSTER)
+            read = self._read = (head, {} if newest is None or newest.state is None else newest.state)
+        return read[1]
 
     def members(self) -> list[Member]:
         return members_of(self.state())

@@ -106,3 +106,12 @@ def test_what_was_asked_before_is_answered_as_before(ledger: Ledger) -> None:
     assert ledger.earlier_answer(Command("k2", "digest of a body", "id")) is None
     with pytest.raises(ReusedKey):
         ledger.earlier_answer(Command("k1", "another digest", "id"))
+
+
+def test_the_roster_is_read_again_only_when_it_has_grown(database_settings: Settings) -> None:
+    with ledger_node(database_settings) as node:
+        roster = node.host("wfp").roster
+        first = roster.state()
+        assert roster.state() is first
+        node.host("fao")
+        assert [member.agency for member in roster.members()] == ["fao", "wfp"]
