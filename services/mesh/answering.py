@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 from starlette.concurrency import run_in_threadpool
 
 from shared.bus.asking import MOST_FACTS, wire_object
-from shared.bus.links import ask_subject, asked_by
+from shared.bus.links import ask_subject, asked_by, inbox_for
 from shared.facts.fact import LARGEST_NUMBER, Fact, to_bytes
 from shared.facts.names import LedgerName, ledger_name
 from shared.ledger.circles import CircleReaders
@@ -221,18 +221,24 @@ def _is_place(after: object) -> bool:
 
 
 async def answer_questions(connection: Client, own_domain: str, answering: Answering) -> None:
-    """Answers until cancelled. Replicas share the questions."""
+    """Answers until cancelled. Replicas share the questions.
+
+    Answers go into the asker's inbox for this node and nowhere else: the server lets the intake answer wherever a
+    question asks for it, and an answer under the subject of a stream would be stored there.
+    """
     gate = asyncio.Semaphore(4)
 
     async def asked(message: Msg) -> None:
         asker = asked_by(message.subject)
+        if not message.reply.startswith(f"{inbox_for(asker, own_domain)}."):
+            counter("pilotmesh.ask.refused").add(1)
+            return
         async with gate:
             try:
                 answer = await run_in_threadpool(answering.answer, asker, message.data)
             except PyMongoError as error:
                 answer = to_bytes({"error": f"the store does not answer ({type(error).__name__})", "busy": True})
-        if message.reply:
-            await message.respond(answer)
+        await message.respond(answer)
         counter("pilotmesh.ask.answered").add(1)
 
     subscription = await connection.subscribe(ask_subject(own_domain, "*"), queue="answering", cb=asked)

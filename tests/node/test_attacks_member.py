@@ -7,6 +7,7 @@ import asyncio
 import json
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from services.mesh import answering
 from shared.bus.asking import Asking, Unanswered
@@ -236,6 +237,35 @@ def test_whoever_asks_without_end_is_put_off(mesh: Federation, monkeypatch: pyte
             for question in (b"[]", b"rubbish", b'{"ask": "everything"}', b'{"ask": "facts", "ledger": "../x"}'):
                 answer = await connection.request("ask.hub.fao", question, timeout=5)
                 assert "error" in json.loads(answer.data)
+            await connection.close()
+
+    asyncio.run(story())
+
+
+def test_an_answer_goes_into_the_askers_inbox_and_nowhere_else(mesh: Federation) -> None:
+    """fao asks for answers under the subject of a fact of wfp, where a stream of the hub would keep them."""
+    elsewhere = "facts.wfp.registry.pilot.registered"
+
+    async def story() -> None:
+        async with mesh.running("hub"), mesh["fao"].user("provisioner") as fao, mesh.hub.user("provisioner") as hub:
+            connection = await connect_intake(mesh["fao"].ledgers.settings, "hub")
+            asking = Asking(connection, "fao")
+
+            async def is_answered() -> bool:
+                try:
+                    return bool(await asking.ask("hub", {"ask": "heads"}))
+                except Unanswered:
+                    return False
+
+            async with asyncio.timeout(30):
+                while not await is_answered():  # noqa: ASYNC110 - the link comes up in servers, not in this loop
+                    await asyncio.sleep(0.1)
+            for reply in (elsewhere, "_INBOX.fao.wfp.reply", ""):
+                await fao.publish("ask.hub.fao", b'{"ask": "heads"}', reply=reply)
+            await fao.flush()
+            assert await is_answered(), "who asks properly is answered, after the others had their turn"
+            with pytest.raises(NotFoundError):
+                await hub.jetstream().get_last_msg("FACTS", elsewhere)
             await connection.close()
 
     asyncio.run(story())
