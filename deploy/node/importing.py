@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
 
 from deploy.cli import tokens
 from deploy.cli.store import Ledgers
 from deploy.nats.config import write_private
 from deploy.nats.link import LINK_FILE
-from deploy.node.exporting import Opening, actors_of
+from deploy.node.bringing import check_brought, check_nobody_elses, put_actors, put_in
+from deploy.node.exporting import Opening
 from deploy.node.home import NodeError
 from deploy.node.joining import AUTHORITY, Post, seed_of
 from services.mesh.moving import MoveRequest
@@ -28,15 +25,11 @@ from shared.bus import nkey
 from shared.facts.fact import Fact, Unreadable, from_wire
 from shared.facts.keys import SigningKey, key_id, signature_is_valid
 from shared.facts.verify import REKEYED, Trouble, announcements_of, check_digest, check_mesh
-from shared.ledger.carrying import Carried, Contents, NotCarried, proven
+from shared.ledger.carrying import Contents, NotCarried, proven
 from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity, Member, learned_book, members_of
 from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.signing import public_named_by
-from shared.ledger.store import Command, Document, LedgerStore
 from shared.settings import Settings
-
-AT_ONCE = 256
-ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,39 +54,67 @@ def import_agency(
     come last. Cut off anywhere, or without an answer, the same command goes on. Raises NodeError, NotCarried, and what
     `post` raises.
     """
-    home, told = settings.home.expanduser().absolute(), contents.manifest
-    identity = _identity_that_fits(home, contents)
+    with ExitStack() as open_:
+        identity = _identity_that_fits(settings.home.expanduser().absolute(), contents)
+        ground = None if identity is None else open_.enter_context(opening())
+        return _import(settings, contents, post, ground, lambda: open_.enter_context(opening()), domain)
+
+
+def _import(
+    settings: Settings,
+    contents: Contents,
+    post: Post,
+    ground: Ledgers | None,
+    opened: Callable[[], Ledgers],
+    domain: str | None,
+) -> Arrived:
+    """`ground` is None in a fresh home, which has no store before it is a member's: `opened` opens it then."""
+    home, told, agency = settings.home.expanduser().absolute(), contents.manifest, contents.agency
+    identity = None if ground is None else ground.identity
     roster = _roster_in(told)
     announcements = [one.fact for one in contents.facts if one.fact.header.type == REKEYED]
     anchored = Identity(str(told["mesh"]), bytes.fromhex(told["anchor"]))
     proven(contents, learned_book(anchored, roster.state, announcements))
+    check_brought(agency, told["actors"], contents.facts, told["keys"])
+    if ground is not None:
+        check_nobody_elses(ground, agency, told["actors"], contents.facts)
     keyring = Keyring(home / "keys")
-    if keyring.hosts(contents.agency) and keyring.key(contents.agency).secret().hex() != _key_in(contents):
-        raise NodeError(f"This node hosts {contents.agency} already, and has gone on since the file was written.")
+    _is_the_last_word(keyring, contents)
     hub = HubAddress(told["hub"]["domain"], told["hub"]["url"], tuple(told["hub"]["leaf"]))
     seed, name = _link_of(settings, identity, contents, domain)
-    request = MoveRequest(
-        contents.agency, str(told["move"]), name, "" if seed is None else nkey.public_of(seed), settings.url
-    )
+    request = MoveRequest(agency, str(told["move"]), name, "" if seed is None else nkey.public_of(seed), settings.url)
     key = SigningKey.from_bytes(bytes.fromhex(_key_in(contents)))
-    introducing = [fact for fact in announcements if str(fact.header.ledger) == announcements_of(contents.agency)]
+    introducing = [fact for fact in announcements if str(fact.header.ledger) == announcements_of(agency)]
     at = hub.url if identity is None or identity.hub is not None else settings.url
-    answer = post(f"{at}/mesh/v1/members/{contents.agency}/moves", request.signed(anchored.mesh, key, introducing))
+    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(anchored.mesh, key, introducing))
     _prove(answer, told, request)
     made: dict[str, dict[str, str]] = {}
-    if identity is None:
+    if ground is None:
         assert seed is not None
         made = _become_member(home, contents, hub, name, seed)
-    with opening() as ground:
-        count = put_in(ground.store, contents.facts)
-        actors = put_actors(ground, told["actors"])
-        if ground.keyring.left(contents.agency) is not None:
-            ground.keyring.take_back(contents.agency)
-        ground.keyring.arrive(contents.agency, told["keys"])
+    here = opened() if ground is None else ground
+    count = put_in(here.store, contents.facts)
+    actors = put_actors(here, agency, told["actors"])
+    if here.keyring.left(agency) is not None:
+        here.keyring.take_back(agency)
+    here.keyring.arrive(agency, told["keys"])
     if told["tokens"]:
-        tokens.keep(home, contents.agency, told["tokens"])
-    (home / "keys" / f"{contents.agency}.arriving").unlink(missing_ok=True)
-    return Arrived(contents.agency, name, count, actors, identity is None, made)
+        tokens.keep(home, agency, told["tokens"])
+    (home / "keys" / f"{agency}.arriving").unlink(missing_ok=True)
+    return Arrived(agency, name, count, actors, identity is None, made)
+
+
+def _is_the_last_word(keyring: Keyring, contents: Contents) -> None:
+    """That this node has not gone on with the agency since the file was written. Raises NodeError."""
+    agency = contents.agency
+    if keyring.hosts(agency) and keyring.key(agency).secret().hex() != _key_in(contents):
+        raise NodeError(f"This node hosts {agency} already, and has gone on since the file was written.")
+    left = keyring.left(agency)
+    if left is not None and left["move"] != contents.manifest["move"]:
+        raise NodeError(
+            f"{agency} was exported again from here since this file was written, and that file may be in use "
+            f"elsewhere. To keep the agency here: `pilotmesh node export-agency {agency} --undo`."
+        )
 
 
 def take_back(ground: Ledgers, agency: str, post: Post) -> str:
@@ -114,50 +135,6 @@ def take_back(ground: Ledgers, agency: str, post: Post) -> str:
     proven_place(answer, ground, request)
     ground.keyring.take_back(agency)
     return str(left["move"])
-
-
-def put_in(store: LedgerStore, facts: Sequence[Carried]) -> int:
-    """Facts, ledger after ledger in order, that this node now writes on from; those it holds are not put in twice.
-    Returns how many were new. Raises NotCarried if another fact stands in a place."""
-    count = 0
-    for start in range(0, len(facts), AT_ONCE):
-        page = facts[start : start + AT_ONCE]
-        for attempt in range(ATTEMPTS):
-            held = store.hashes_present([one.fact.hash for one in page])
-            new = [one for one in page if one.fact.hash not in held]
-            try:
-                if new:
-                    commands = [None if one.command is None else Command(**one.command) for one in new]
-                    twice = {one.fact.hash for one in new if one.twice}
-                    store.insert([one.fact for one in new], commands, own=True, twice=twice)
-            except BulkWriteError as error:  # the intake of the running node has put some in meanwhile
-                if attempt == ATTEMPTS - 1:
-                    raise NotCarried(f"Another fact stands where one of the file belongs: {error.details}") from error
-                continue
-            break
-        count += len(new)
-        known = [
-            UpdateOne({"_id": one.fact.hash}, {"$set": {"own": True, "command": one.command}})
-            for one in page
-            if one.fact.hash in held and one.command is not None
-        ]
-        if known:
-            store.facts.bulk_write(known, ordered=False)
-    store.ensure_durable(one.fact for one in facts)
-    return count
-
-
-def put_actors(ground: Ledgers, told: Sequence[Mapping[str, Any]]) -> int:
-    """Actors keep their ids and tokens: who acted before acts on with what he has."""
-    for one in told:
-        raw = _actor_raw(one)
-        actors_of(ground).replace_one({"_id": raw["_id"]}, raw, upsert=True)
-    return len(told)
-
-
-def _actor_raw(told: Mapping[str, Any]) -> Document:
-    times = {name: datetime.fromisoformat(told[name]) for name in ("made_at", "left_at") if told.get(name)}
-    return {**told, **times}
 
 
 def _key_in(contents: Contents) -> str:

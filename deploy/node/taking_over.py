@@ -17,9 +17,10 @@ from typing import Any
 
 from deploy.cli import tokens
 from deploy.cli.store import Ledgers
+from deploy.node.bringing import check_brought, check_nobody_elses, put_actors, put_in
 from deploy.node.exporting import actors_of
 from deploy.node.home import NodeError
-from deploy.node.importing import proven_place, put_actors, put_in
+from deploy.node.importing import proven_place
 from deploy.node.joining import Post, seed_of
 from services.mesh.moving import RECOVERY, MoveRequest
 from shared.access.actors import Actors
@@ -29,7 +30,7 @@ from shared.facts.ids import new_id
 from shared.facts.keys import Place, SigningKey
 from shared.facts.names import ledger_name
 from shared.facts.verify import Head, Trouble, check
-from shared.ledger.carrying import Carried, facts_of
+from shared.ledger.carrying import Carried, NotCarried, facts_of
 from shared.ledger.drafts import Author
 from shared.ledger.identity import Member, Roster
 from shared.ledger.keyring import replace_secret, write_secret
@@ -137,7 +138,13 @@ def _restore(ground: Ledgers, backup: Ledgers, agency: str, now: datetime) -> in
         except Trouble as trouble:
             raise NodeError(f"The backup's {fact.place} cannot be believed: {trouble.detail}") from trouble
         facts.append(Carried(fact, line.get("command"), bool(line.get("twice"))))
-    put_actors(ground, [dict(raw) for raw in actors_of(backup).find({"agency": agency})])
+    actors = [dict(raw) for raw in actors_of(backup).find({"agency": agency})]
+    try:
+        check_brought(agency, actors, facts)
+        check_nobody_elses(ground, agency, actors, facts)
+    except NotCarried as fault:
+        raise NodeError(f"The backup cannot be used: {fault}") from fault
+    put_actors(ground, agency, actors)
     return put_in(ground.store, facts)
 
 

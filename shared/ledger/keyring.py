@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.facts.keys import SigningKey
 from shared.facts.names import AGENCY, ANCHOR
+from shared.ledger.arriving import check_keys
 from shared.problems import Conflict, Misdirected
 
 Stamp = tuple[int, int, int]
@@ -196,10 +197,8 @@ class Keyring:
     def arrive(self, agency: str, keys: dict[str, str]) -> None:
         """Takes over the keys of an agency (file names to 64 hex digits each); the one in use last: with it the node
         hosts the agency. May be repeated."""
-        names = sorted(keys, key=lambda name: (name.endswith(CURRENT), name))
-        if any(name.split(".", 1)[0] != agency or Path(name).suffix not in (CURRENT, OLD) for name in names):
-            raise ValueError(f"these are not {agency}'s keys: {', '.join(names)}")
-        for name in names:
+        check_keys(agency, keys)
+        for name in sorted(keys, key=lambda name: (name.endswith(CURRENT), name)):
             with suppress(FileExistsError):
                 write_secret(self.folder / name, keys[name].strip() + "\n")
         self._note(ELSEWHERE, agency).unlink(missing_ok=True)

@@ -34,6 +34,7 @@ from shared.facts.ids import new_id
 from shared.facts.keys import SigningKey
 from shared.facts.names import ANCHOR
 from shared.ledger import carrying
+from shared.ledger.carrying import Contents
 from shared.ledger.departing import Departing
 from shared.ledger.drafts import Author
 from shared.ledger.identity import ROSTER_LEDGER, HubAddress, Identity, Member, members_of, roster_state
@@ -72,7 +73,9 @@ class MovingNode:
         return carrying.seal(manifest_of(ground, sealed), carrying.facts_of(ground.store, agency, now), WORDS, now)
 
     def imports(self, file: bytes) -> Arrived:
-        contents = carrying.opened(file, WORDS)
+        return self.imports_contents(carrying.opened(file, WORDS))
+
+    def imports_contents(self, contents: Contents) -> Arrived:
         return import_agency(self.ground.settings, contents, self.mesh.post, lambda: nullcontext(self.ground))
 
     def takes_back(self, agency: str) -> None:
