@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import FastAPI
@@ -76,7 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         parts.workers += [
             Worker("keys", app.state.keys.step, KEYS_EVERY_SECONDS),
             Worker("homes", ground.homes.step, 1.0),
-            Worker("links", care_of_links(app, ground, settings), 0.5),
+            *care_of_links(app, ground, settings),
         ]
         async with running(parts):
             connection = await broker.connect()
@@ -186,12 +186,13 @@ def care_of_keys(app: FastAPI, ground: Ground, parts: Parts, writer: RosterWrite
     )
 
 
-def care_of_links(app: FastAPI, ground: Ground, settings: Settings) -> Callable[[], bool]:
-    """What a node that takes links keeps in step with the roster: who may link, and its own card."""
+def care_of_links(app: FastAPI, ground: Ground, settings: Settings) -> list[Worker]:
+    """What a node that takes links keeps in step with the roster: who may link, and its own card. Each by itself: a
+    card that cannot be signed holds up no suspension."""
     hubs = Hubs(settings, ground.store, ground.identity, ground.roster, ground.keyring)
     links = LinkFile(ground.roster, settings.home, settings.nats_domain)
     app.state.hubs = hubs
-    return lambda: hubs.step() or links.step()
+    return [Worker("links", links.step, 0.5), Worker("card", hubs.step, 0.5)]
 
 
 def heard(app: FastAPI, ledgers: Collection[str]) -> None:
