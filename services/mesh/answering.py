@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from nats.aio.client import Client
@@ -22,7 +23,7 @@ from shared.facts.fact import LARGEST_NUMBER, Fact, to_bytes
 from shared.facts.names import LedgerName, ledger_name
 from shared.ledger.circles import CircleReaders
 from shared.ledger.cutting import Forks
-from shared.ledger.identity import SUSPENDED, Identity, Roster
+from shared.ledger.identity import SUSPENDED, Identity, Roster, members_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.rows import redactions_in
 from shared.ledger.store import LedgerStore
@@ -100,10 +101,11 @@ class Answering:
             case "confirmations":
                 return {"confirmations": self._confirmations(asker, asked.get("of"))}
             case "forks":
+                may_read = self._readable_by(asker)
                 pairs = [
                     pair
-                    for pair in self._forks.pairs(MOST_PAIRS)
-                    if self.may_read(asker, pair[0].header.ledger) or pair[0].header.ledger.is_private
+                    for pair in self._forks.told(MOST_PAIRS)
+                    if may_read(pair[0].header.ledger) or pair[0].header.ledger.is_private
                 ]
                 return {"pairs": [[wire_object(one), wire_object(other)] for one, other in pairs]}
             case other:
@@ -111,16 +113,21 @@ class Answering:
 
     def may_read(self, asker: str, ledger: LedgerName) -> bool:
         """Whether the node with this domain is in the ledger's audience: it hosts an agency that is, or is the hub."""
-        if ledger.is_private:
-            return False
+        return self._readable_by(asker)(ledger)
+
+    def _readable_by(self, asker: str) -> Callable[[LedgerName], bool]:
+        """`may_read` for all ledgers of one question: the roster is read once, however many they are."""
         if self._identity.hub is not None and asker == self._identity.hub.domain:
-            return True
+            return lambda ledger: not ledger.is_private
         state = self._roster.state()
-        members = self._roster.members()
-        hosted = {one.agency for one in members if one.domain == asker and one.status != SUSPENDED}
-        if ledger.circle is None:
-            return bool(hosted)
-        return bool(hosted & self._circles.now(ledger, state))
+        hosted = {one.agency for one in members_of(state) if one.domain == asker and one.status != SUSPENDED}
+
+        def may_read(ledger: LedgerName) -> bool:
+            if ledger.is_private or ledger.circle is None:
+                return not ledger.is_private and bool(hosted)
+            return bool(hosted & self._circles.now(ledger, state))
+
+        return may_read
 
     def _facts(self, asker: str, name: str, after: tuple[int, int], limit: int) -> dict[str, Any]:
         ledger = ledger_name(name)
@@ -148,13 +155,13 @@ class Answering:
             raise ValueError(
                 f"confirmations: expected `of`, a list of at most {REDACTIONS_AT_ONCE} redactions and nodes"
             )
-        wanted = []
+        wanted, may_read = [], self._readable_by(asker)
         for one in of:
             redaction, nodes = (one.get("redaction"), one.get("nodes")) if isinstance(one, dict) else (None, None)
             if not isinstance(redaction, str) or not isinstance(nodes, list):
                 raise ValueError("confirmations: expected redaction (a hash) and nodes (a list of domains)")
             known = self._confirming.confirmations.find(redaction)
-            if known is not None and self.may_read(asker, ledger_name(known.ledger)):
+            if known is not None and may_read(ledger_name(known.ledger)):
                 wanted.append((redaction, [str(node) for node in nodes]))
         return self._confirming.answer(wanted)
 
@@ -186,7 +193,9 @@ class Answering:
             if ledger in tails and self._keyring.hosts(ledger_name(ledger).agency)
         }
         further = {ledger: tail for ledger, tail in tails.items() if self._is_further(ledger, tail, told.get(ledger))}
-        names = sorted(one for one in {*told, *further} if one > after and self._may_know_of(asker, one))
+        may_read = self._readable_by(asker)
+        rest = sorted(one for one in {*told, *further} if one > after)
+        names = list(islice((one for one in rest if _may_know_of(one, may_read)), HEADS_AT_ONCE + 1))
         page = names[:HEADS_AT_ONCE]
         return {
             "heads": [told[ledger] for ledger in page if ledger in told],
@@ -202,10 +211,11 @@ class Answering:
             return False
         return told is None or (told["epoch"], told["sequence"]) < tail
 
-    def _may_know_of(self, asker: str, ledger: str) -> bool:
-        """A private ledger's head tells only how long it is; that a circle exists is its members' business."""
-        name = ledger_name(ledger)
-        return name.circle is None or self.may_read(asker, name)
+
+def _may_know_of(ledger: str, may_read: Callable[[LedgerName], bool]) -> bool:
+    """A private ledger's head tells only how long it is; that a circle exists is its members' business."""
+    name = ledger_name(ledger)
+    return name.circle is None or may_read(name)
 
 
 def _told(head: Mapping[str, Any]) -> dict[str, Any]:

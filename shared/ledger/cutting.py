@@ -7,6 +7,7 @@ counts how often it was done; followers that see the count grow fold everything 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from bson import Binary
@@ -17,6 +18,8 @@ from shared.facts.verify import REDACTED, Head
 from shared.ledger.store import UNFORGETTABLE, Document, LedgerStore, fact_of, number_of, position_of
 
 AT_ONCE = 256
+MOST_PAIRS = 8
+"""Pieces of evidence of one ledger and epoch: one proves the fork. More are kept only where they lower its limit."""
 
 Position = tuple[int, int]
 
@@ -142,24 +145,31 @@ class Forks:
         self._pairs = store.database["forks"]
         self._ledgers = store.database["ledgers"]
         self._limits: dict[tuple[str, int], int] = {}
+        self._kept: Counter[tuple[str, int]] = Counter()
         self.reload()
 
     def reload(self) -> None:
         """Reads the evidence again: another replica may have added some."""
         limits: dict[tuple[str, int], int] = {}
+        kept: Counter[tuple[str, int]] = Counter()
         for document in self._pairs.find({}, {"ledger": 1, "epoch": 1, "last_common": 1}):
             place = (document["ledger"], document["epoch"])
             limits[place] = min(document["last_common"], limits.get(place, document["last_common"]))
-        self._limits = limits
+            kept[place] += 1
+        self._limits, self._kept = limits, kept
 
     def limit(self, ledger: str, epoch: int) -> int | None:
         """The last sequence of this epoch that all histories share; None if there is but one history."""
         return self._limits.get((ledger, epoch))
 
     def add(self, first: Fact, second: Fact) -> bool:
-        """Keeps the evidence, on disk before this returns. False if it was known."""
+        """Keeps the evidence, on disk before this returns. False if it was known, or if there is enough: whoever forks
+        a ledger of its own at every place fills nobody's disk with the proof of it."""
         one, other = sorted((first, second), key=lambda fact: fact.hash)
         ledger, (epoch, sequence) = str(first.header.ledger), last_common(first, second)
+        place = (ledger, epoch)
+        if self._kept[place] >= MOST_PAIRS and sequence >= self._limits[place]:
+            return False
         known = self._pairs.update_one(
             {"_id": f"{one.hash}|{other.hash}"},
             {
@@ -172,8 +182,8 @@ class Forks:
             },
             upsert=True,
         )
-        place = (ledger, epoch)
         self._limits[place] = min(sequence, self._limits.get(place, sequence))
+        self._kept[place] += known.upserted_id is not None
         return known.upserted_id is not None
 
     def drop(self, first: Fact, second: Fact) -> None:
@@ -199,6 +209,18 @@ class Forks:
     def pairs(self, limit: int = 1000) -> list[tuple[Fact, Fact]]:
         """The evidence, without payloads: protected and signature prove."""
         return [_pair(document) for document in self._pairs.find({}).sort("_id", 1).limit(limit)]
+
+    def told(self, limit: int) -> list[tuple[Fact, Fact]]:
+        """As much of it as is told at once: what sets the limit of each ledger's epoch comes before more of any."""
+        turns: list[tuple[int, int, str]] = []
+        ranks: Counter[tuple[str, int]] = Counter()
+        found = self._pairs.find({}, {"ledger": 1, "epoch": 1, "last_common": 1})
+        for document in sorted(found, key=lambda one: (one["last_common"], one["_id"])):
+            place = (document["ledger"], document["epoch"])
+            turns.append((ranks[place], -place[1], document["_id"]))
+            ranks[place] += 1
+        wanted = [name for _, _, name in sorted(turns)[:limit]]
+        return [_pair(document) for document in self._pairs.find({"_id": {"$in": wanted}})]
 
     def known(self, hashes: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which of these pairs (of hashes, sorted) are kept already."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from shared.facts.names import ANCHOR, ledger_name
 from shared.ledger.circles import CircleReaders
 from shared.ledger.cutting import Forks
 from shared.ledger.drafts import Draft
-from shared.ledger.identity import roster_state
+from shared.ledger.identity import Roster, roster_state
 from shared.ledger.witness import ForeignHeads
 from shared.settings import Settings
 
@@ -28,9 +30,9 @@ def node(database_settings: Settings) -> Iterator[LedgerNode]:
         yield made.host("wfp", "fao", "itu")
 
 
-def says(node: LedgerNode, *agencies: str, circle: str = CIRCLE) -> None:
-    state = {"id": "q1", "agency": "fao", "question": {"en": "Who pays?"}, "agencies": list(agencies)}
-    node.appender().record(Draft("fao", "matching", "question", "asked", "q1", 1, state, OFFICER, circle))
+def says(node: LedgerNode, *agencies: str, circle: str = CIRCLE, id_: str = "q1") -> None:
+    state = {"id": id_, "agency": "fao", "question": {"en": "Who pays?"}, "agencies": list(agencies)}
+    node.appender().record(Draft("fao", "matching", "question", "asked", id_, 1, state, OFFICER, circle))
 
 
 def answering(node: LedgerNode, **roster: object) -> Answering:
@@ -69,3 +71,21 @@ def test_where_the_roster_describes_a_circle_its_word_counts(node: LedgerNode) -
 def test_what_names_nobody_is_told_to_nobody(node: LedgerNode) -> None:
     says(node)
     assert not answering(node).may_read("node-wfp", ledger_name(LEDGER))
+
+
+def test_a_question_reads_the_roster_once_however_many_circles_there_are(node: LedgerNode) -> None:
+    circles = [f"0197a1b2-0000-7000-8000-00000000000{n}" for n in range(1, 6)]
+    for circle in circles:
+        says(node, "wfp", "fao", circle=circle, id_=circle)
+    answers, read = answering(node), []
+
+    def state(roster: Roster) -> dict[str, Any]:
+        read.append(roster)
+        return read_state(roster)
+
+    read_state = Roster.state
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Roster, "state", state)
+        told = json.loads(answers.answer("node-wfp", b'{"ask": "heads"}'))
+    assert {one["ledger"] for one in told["heads"]} >= {f"fao.matching.{circle}" for circle in circles}
+    assert len(read) == 1
