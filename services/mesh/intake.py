@@ -240,10 +240,14 @@ class Intake:
         accepting = self.accepting
         return visitors_of(accepting.identity, accepting.roster.members(), self._keyring, self._own_domain)
 
-    def _held(self, peer: Peer) -> str | None:
-        """Why nothing is pulled from a peer just now: all of its agencies have sent as much as they may. Where only
-        some have, theirs is passed over, and asked for later."""
-        told = [self.accepting.over_quota(agency) for agency in sorted(peer.agencies or ())]
+    async def _held(self, peer: Peer) -> str | None:
+        """Why nothing is pulled from a peer just now: all of its agencies, as the roster says now, have sent as much
+        as they may. Where only some have, theirs is passed over, and asked for later."""
+        quotas = self.accepting.quotas
+        if peer.agencies is None or quotas is None or not quotas.all_over():
+            return None
+        agencies = await run_in_threadpool(self._agencies_of, peer)
+        told = [self.accepting.over_quota(agency) for agency in sorted(agencies or ())]
         return told[0] if told and all(told) else None
 
     def _take_messages(

@@ -52,7 +52,7 @@ class Puller:
     own_domain: str
     outlet: Outlet
     take: Take
-    held: Callable[[Peer], str | None] = lambda _: None
+    held: Callable[[Peer], Awaitable[str | None]]
     """Why nothing is to be pulled just now."""
     pause: float = field(default=FIRST_PAUSE, init=False)
 
@@ -83,7 +83,7 @@ class Puller:
             quiet_since = time.monotonic()
             while True:
                 end_if_cancelled()
-                if (why := self.held(outlet.peer)) is not None:
+                if (why := await self.held(outlet.peer)) is not None:
                     outlet.trouble = why
                     await asyncio.sleep(WAIT_SECONDS)
                     continue
