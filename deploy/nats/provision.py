@@ -84,19 +84,8 @@ async def _ensure_readers(js: JetStreamContext, settings: Settings, link: Link) 
     for reader, streams in readers_of(link).items():
         for stream in streams:
             wanted = reader_config(consumer_of(reader, settings.nats_domain), stream, is_member=reader in members)
-            if wanted.filter_subjects is not None:
-                wanted.filter_subjects += await _circles_of(js, stream, str(wanted.durable_name))
             changes += await _ensure_consumer(js, stream, wanted)
     return changes
-
-
-async def _circles_of(js: JetStreamContext, stream: str, consumer: str) -> list[str]:
-    """What it hands out of circles: the mesh service's to say."""
-    try:
-        found = (await js.consumer_info(stream, consumer)).config.filter_subjects
-    except NotFoundError:
-        return []
-    return [subject for subject in found or () if ledger_in_filter(subject) is not None]
 
 
 async def deviations(settings: Settings, *, patience_seconds: float = 3) -> list[str]:
@@ -226,6 +215,11 @@ async def _ensure_consumer(js: JetStreamContext, stream: str, wanted: ConsumerCo
     except NotFoundError:
         await js.add_consumer(stream, wanted)
         return [f"consumer {stream}/{wanted.durable_name}: made"]
+    if wanted.filter_subjects is not None:
+        # What it hands out of circles is the mesh service's to say. It is read but once: were it read, then compared
+        # with a later reading, a circle that was taken out in between would be handed back to who has left it.
+        circles = [subject for subject in found.filter_subjects or () if ledger_in_filter(subject) is not None]
+        wanted.filter_subjects = [*wanted.filter_subjects, *circles]
     differing = _differences(wanted, found, ignore=set())
     if not differing:
         return []

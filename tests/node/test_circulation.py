@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nats.errors
 import pytest
+from nats.js import JetStreamContext
 
 from deploy.nats.provision import provision
 from services.mesh import circulating
@@ -25,6 +27,22 @@ from tests.node.three_nodes import leaves_sockets, write
 CIRCLE = "0198c0de-0000-7000-8000-00000000c1c1"
 LEDGER = f"wfp.matching.{CIRCLE}"
 pytestmark = leaves_sockets
+
+
+async def is_taken_out_while_provisioning(mesh: Federation) -> None:
+    """fao's consumer loses its circles just after provisioning has read it."""
+    settings, read = mesh.hub.ledgers.settings, JetStreamContext.consumer_info
+
+    async def read_and_change(js: JetStreamContext, stream: str, consumer: str, **more: Any) -> Any:
+        told = await read(js, stream, consumer, **more)
+        if (stream, consumer) == ("VERIFIED", "intake_fao_hub"):
+            now = replace(told.config, filter_subjects=["verified.*.*.*.*"])
+            await js.add_consumer(stream, now)
+        return told
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JetStreamContext, "consumer_info", read_and_change)
+        await provision(settings)
 
 
 @pytest.fixture
@@ -94,6 +112,8 @@ def test_a_circles_facts_come_through_the_streams_of_the_hub_to_its_agencies_alo
             assert [side.codes() - {"agency"} for side in mesh.sides.values()] == [set()] * 4
             assert await provision(mesh.hub.ledgers.settings) == [], "provisioning anew leaves circles as they are"
             assert await handed(mesh, "fao") == [circle_filter(LEDGER, "VERIFIED")]
+            await is_taken_out_while_provisioning(mesh)
+            assert await handed(mesh, "fao") == [], "and hands no circle back that was taken out meanwhile"
 
     asyncio.run(story())
 
