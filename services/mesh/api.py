@@ -18,6 +18,7 @@ from shared.ledger.witness import foreign_heads
 from shared.problems import Fault, Forbidden, Invalid, NotFound
 
 from . import domain, heads
+from .api_status import may_see
 
 router = APIRouter()
 
@@ -192,11 +193,12 @@ def sign_out(request: Request, caller: Caller) -> Response:  # noqa: ARG001 - pr
 
 
 @router.get("/v1/heads", tags=["node"], summary="Signed heads of the ledgers of hosted agencies")
-def all_heads(request: Request, caller: Caller) -> dict[str, Any]:  # noqa: ARG001 - any actor may ask, nobody else
+def all_heads(request: Request, caller: Caller) -> dict[str, Any]:
     ground = request.app.state.parts.ground
+    signed = heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh)
     return {
         "mesh": ground.identity.mesh,
-        "items": heads.signed_heads(ground.store, ground.keyring, ground.identity.mesh),
+        "items": [head for head in signed if may_see(caller, ledger_name(head["ledger"]))],
         "next": None,
     }
 

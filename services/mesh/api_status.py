@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 
 from shared.access.actors import Actor
 from shared.facts.fact import rfc3339
-from shared.facts.names import ANCHOR
+from shared.facts.names import ANCHOR, LedgerName, ledger_name
 from shared.http.caller import Caller
 from shared.ledger.witness import foreign_heads
 
@@ -25,7 +26,9 @@ router = APIRouter()
 @router.get("/v1/status", tags=["node"], summary="How the node stands: ledgers, peers, trouble, and what to do")
 def status(request: Request, caller: Caller) -> dict[str, Any]:
     parts, relay = request.app.state.parts, request.app.state.relay
-    ground, standing, now = parts.ground, standing_of(request), parts.ledger.now()
+    ground, now = parts.ground, parts.ledger.now()
+    standing = replace(standing_of(request), sees=lambda ledger: may_see(caller, ledger))
+    waiting = {one: why for one, why in parts.follower.waiting.items() if may_see(caller, ledger_name(one))}
     ledgers, members = standing.ledgers(), ground.roster.members()
     open_, book = _open_redactions(request, caller), ground.roster.book()
     stands: dict[str, Any] = {
@@ -43,12 +46,18 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:
         "quarantine": parts.quarantine.count(),
         "relay": {"leads": bool(relay and relay.leads), "trouble": relay.trouble if relay else "not running"},
         "intake": standing.intake_told(),
-        "waiting": parts.follower.waiting,
+        "waiting": waiting,
         "verified": standing.verified(),
         "redactions": unconfirmed(open_, lambda one: request.app.state.confirming.confirmed(one, book), ground.store),
         "checked_at": rfc3339(now),
     }
     return {**stands, "alerts": alerts(stands, now)}
+
+
+def may_see(caller: Actor, ledger: LedgerName) -> bool:
+    """Whether the status names this ledger to the caller: that others have circles, and with whom, and how much they
+    keep to themselves, is for the node's operator alone."""
+    return caller.is_operator or ledger.agency == caller.agency or not (ledger.is_private or ledger.circle)
 
 
 def _open_redactions(request: Request, caller: Actor) -> list[Any]:

@@ -3,7 +3,7 @@ trouble there is by kind. Plain values for `/mesh/v1/status`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.database import Database
 
 from shared.facts.fact import rfc3339
-from shared.facts.names import ledger_name
+from shared.facts.names import LedgerName, ledger_name
 from shared.facts.verify import Head
 from shared.ledger.keyring import Keyring
 from shared.ledger.quarantine import CLAIMED, Quarantine
@@ -36,9 +36,11 @@ class Standing:
     relay: Relay | None
     intake: Intake | None
     own_domain: str = ""
+    sees: Callable[[LedgerName], bool] = lambda _: True
+    """Of which ledgers whoever asks is told."""
 
     def ledgers(self) -> list[dict[str, Any]]:
-        """Every ledger that is held here, or of which another node's head is known.
+        """Every ledger that is held here, or of which another node's head is known, of those that the asker sees.
 
         `lag`: facts that are not published yet (a hosted agency's), or that are known of and not here (another's);
         None if nothing is known.
@@ -49,6 +51,7 @@ class Standing:
         return [
             self._ledger(ledger, here.get(ledger, Head()), elsewhere.get(ledger), published.get(ledger))
             for ledger in sorted(here.keys() | elsewhere.keys())
+            if self._is_seen(ledger)
         ]
 
     def _ledger(
@@ -81,6 +84,9 @@ class Standing:
         told["verified"] = self._verified_of(ledger)
         trouble = self._trouble_of(ledger, own, head, witnessed)
         return told if trouble is None else {**told, "trouble": trouble[1], "trouble_kind": trouble[0]}
+
+    def _is_seen(self, ledger: str) -> bool:
+        return self.sees(ledger_name(ledger))
 
     def _verified_of(self, ledger: str) -> dict[str, Any] | None:
         """When the ledger was last walked and how far; None if it never was."""
@@ -122,7 +128,7 @@ class Standing:
                     "domain": attention.peer.domain,
                     "last_contact": _time(last),
                     "trouble": next((one for one in troubles if one is not None), None),
-                    "withheld": sorted(attention.withheld.values()),
+                    "withheld": sorted(said for one, said in attention.withheld.items() if self._is_seen(one)),
                     "outlets": [
                         {
                             "stream": one.stream,

@@ -354,6 +354,20 @@ def test_the_node_says_how_it_stands_to_its_actors_alone(
     assert officer.post("/mesh/v1/verification").status_code == 403
 
 
+def test_an_agency_is_not_told_of_anothers_private_ledgers(node: RunningNode, operator: httpx.Client) -> None:
+    theirs, others = (node.client(node.actor(agency, ["officer"])) for agency in ("itu", "wfp"))
+    place = register(theirs, lead_agency="itu", visibility="private")["ledger_place"]
+    ledger = place.split(":")[0]
+    assert ledger == "itu.registry.private"
+    for path, listed in (("status", "ledgers"), ("heads", "items")):
+
+        def names(client: httpx.Client, path: str = path, listed: str = listed) -> set[str]:
+            return {one["ledger"] for one in client.get(f"/mesh/v1/{path}").raise_for_status().json()[listed]}
+
+        assert ledger in names(operator) & names(theirs)
+        assert ledger not in names(others)
+
+
 def test_a_stream_is_filled_again_on_demand(node: RunningNode, operator: httpx.Client, officer: httpx.Client) -> None:
     place = register(officer)["ledger_place"]
     until(lambda: in_stream(node, place), "it is published")
