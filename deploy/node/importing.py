@@ -24,9 +24,10 @@ from shared.access.actors import NODE, new_token
 from shared.bus import nkey
 from shared.facts.fact import Fact, Unreadable, from_wire
 from shared.facts.keys import SigningKey, key_id, signature_is_valid
-from shared.facts.verify import REKEYED, Trouble, announcements_of, check_digest, check_mesh
+from shared.facts.verify import REKEYED, Trouble, announcements_of, check_digest, check_mesh, check_signature
+from shared.ledger.arriving import Position
 from shared.ledger.carrying import Contents, NotCarried, proven
-from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity, Member, learned_book, members_of
+from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity, Member, Roster, learned_book, members_of
 from shared.ledger.keyring import Keyring, write_secret
 from shared.ledger.signing import public_named_by
 from shared.settings import Settings
@@ -71,7 +72,7 @@ def _import(
     """`ground` is None in a fresh home, which has no store before it is a member's: `opened` opens it then."""
     home, told, agency = settings.home.expanduser().absolute(), contents.manifest, contents.agency
     identity = None if ground is None else ground.identity
-    roster = _roster_in(told)
+    roster, anchor_key = _believed(told, ground)
     announcements = [one.fact for one in contents.facts if one.fact.header.type == REKEYED]
     anchored = Identity(str(told["mesh"]), bytes.fromhex(told["anchor"]))
     proven(contents, learned_book(anchored, roster.state, announcements))
@@ -85,9 +86,10 @@ def _import(
     request = MoveRequest(agency, str(told["move"]), name, "" if seed is None else nkey.public_of(seed), settings.url)
     key = SigningKey.from_bytes(bytes.fromhex(_key_in(contents)))
     introducing = [fact for fact in announcements if str(fact.header.ledger) == announcements_of(agency)]
-    at = hub.url if identity is None or identity.hub is not None else settings.url
+    asked = hub if identity is None else identity.hub  # whom a member asks is not for a file to say
+    at = settings.url if asked is None else asked.url
     answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(anchored.mesh, key, introducing))
-    _prove(answer, told, request)
+    since = _prove(answer, anchored.mesh, anchor_key, request)[1]
     made: dict[str, dict[str, str]] = {}
     if ground is None:
         assert seed is not None
@@ -96,8 +98,8 @@ def _import(
     count = put_in(here.store, contents.facts)
     actors = put_actors(here, agency, told["actors"])
     if here.keyring.left(agency) is not None:
-        here.keyring.take_back(agency)
-    here.keyring.arrive(agency, told["keys"])
+        here.keyring.take_back(agency, since)
+    here.keyring.arrive(agency, told["keys"], since)
     if told["tokens"]:
         tokens.keep(home, agency, told["tokens"])
     (home / "keys" / f"{agency}.arriving").unlink(missing_ok=True)
@@ -132,8 +134,7 @@ def take_back(ground: Ledgers, agency: str, post: Post) -> str:
     at = settings.url if identity.hub is None else identity.hub.url
     announcements = ground.store.rekeyings(announcements_of(agency))
     answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, announcements))
-    proven_place(answer, ground, request)
-    ground.keyring.take_back(agency)
+    ground.keyring.take_back(agency, proven_place(answer, ground, request)[1])
     return str(left["move"])
 
 
@@ -155,46 +156,62 @@ def _identity_that_fits(home: Path, contents: Contents) -> Identity | None:
     return identity
 
 
-def _roster_in(told: Mapping[str, Any]) -> Fact:
-    """The roster in the file, signed by the anchor that the file names. Raises NotCarried."""
+def _believed(told: Mapping[str, Any], ground: Ledgers | None) -> tuple[Fact, bytes]:
+    """The newest roster at hand, and the key by which the hub's answer must be signed. A node of the mesh goes by what
+    it holds itself; only a fresh home has nothing but the file. Raises NotCarried."""
+    held = None if ground is None else Roster(ground.store, ground.identity).newest()
     try:
         fact = from_wire(base64.b64decode(told["roster"]))
-        _check_roster(fact, told)
+        if ground is None or held is None:
+            anchor_key = bytes.fromhex(told["anchor_key"])
+            _check_roster(fact, str(told["mesh"]), anchor_key)
+            return fact, anchor_key
+        check_mesh(fact, ground.identity.mesh)
+        check_digest(fact)
+        check_signature(fact, Roster(ground.store, ground.identity).book())
+        if (str(fact.header.ledger), fact.header.subject) != (ROSTER_LEDGER, ROSTER):
+            raise ValueError(f"{fact.place} is no roster")
     except (ValueError, Unreadable, Trouble) as error:
-        raise NotCarried(f"The file's roster cannot be believed: {error}") from error
-    return fact
+        raise NotCarried(
+            f"The file's roster cannot be believed: {error}. If this node was away for long, start it "
+            "(`pilotmesh up`), so that it hears of new keys of the mesh's anchor, and import again."
+        ) from error
+    return max(fact, held, key=lambda one: one.header.position), _anchor_key(ground)
 
 
-def _check_roster(fact: Fact, told: Mapping[str, Any]) -> None:
-    """Raises Trouble or ValueError unless the anchor of the file's mesh has signed it."""
-    check_mesh(fact, str(told["mesh"]))
+def _anchor_key(ground: Ledgers) -> bytes:
+    return public_named_by(ground.store.rekeyings(ROSTER_LEDGER)) or ground.identity.anchor
+
+
+def _check_roster(fact: Fact, mesh: str, anchor_key: bytes) -> None:
+    """Raises Trouble or ValueError unless the anchor of the mesh has signed it."""
+    check_mesh(fact, mesh)
     check_digest(fact)
-    signing = bytes.fromhex(told["anchor_key"])
     if (
         (str(fact.header.ledger), fact.header.subject) != (ROSTER_LEDGER, ROSTER)
-        or fact.header.keyid != key_id(signing)
-        or not signature_is_valid(signing, fact.hash, fact.signature)
+        or fact.header.keyid != key_id(anchor_key)
+        or not signature_is_valid(anchor_key, fact.hash, fact.signature)
     ):
         raise ValueError(f"{fact.place} is not signed by the anchor of this mesh")
 
 
-def proven_place(answer: Mapping[str, Any], ground: Ledgers, request: MoveRequest) -> Member:
-    """The agency as the hub's answer has it: the roster of this node's mesh, with this node named. Raises NodeError."""
-    signing = public_named_by(ground.store.rekeyings(ROSTER_LEDGER)) or ground.identity.anchor
-    return _prove(answer, {"mesh": ground.identity.mesh, "anchor_key": signing.hex()}, request)
+def proven_place(answer: Mapping[str, Any], ground: Ledgers, request: MoveRequest) -> tuple[Member, Position]:
+    """The agency as the hub's answer has it, and where that roster stands: the roster of this node's mesh, with this
+    node named. Raises NodeError."""
+    return _prove(answer, ground.identity.mesh, _anchor_key(ground), request)
 
 
-def _prove(answer: Mapping[str, Any], told: Mapping[str, Any], request: MoveRequest) -> Member:
+def _prove(answer: Mapping[str, Any], mesh: str, anchor_key: bytes, request: MoveRequest) -> tuple[Member, Position]:
     """The hub's answer: a roster that has the agency here. Raises NodeError."""
     try:
         fact = from_wire(base64.b64decode(answer["roster"], validate=True))
-        _check_roster(fact, told)
+        _check_roster(fact, mesh, anchor_key)
         found = next(one for one in members_of(fact.state or {}) if one.agency == request.agency)
     except (KeyError, TypeError, ValueError, StopIteration, Unreadable, Trouble) as error:
         raise NodeError(f"The hub's answer is no roster of this mesh: {error}. Nothing was imported.") from error
     if (found.domain, found.leaf or "") != (request.domain, request.leaf):
         raise NodeError(f"The hub's roster has {request.agency} at {found.domain}, not here. Nothing was imported.")
-    return found
+    return found, fact.header.position
 
 
 def _link_of(

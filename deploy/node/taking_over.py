@@ -78,7 +78,7 @@ def take_over(
     request = MoveRequest(agency, noted["move"], identity.domain, leaf, settings.url, RECOVERY)
     at = settings.url if identity.hub is None else identity.hub.url
     answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, recovery))
-    member = proven_place(answer, ground, request)
+    member, _ = proven_place(answer, ground, request)
     _await_witnessed(ground, member, patience_seconds)
     restored = 0 if backup is None else _restore(ground, backup, agency, clock())
     if _private_heads(ground, agency):  # said once more if this is cut off after they were forgotten

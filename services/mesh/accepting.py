@@ -344,7 +344,7 @@ class Accepting:
                 self.forks.drop(first, second)
                 moved.add(str(first.header.ledger))
         put_away_revoked(self._keyring, self.book())
-        stand_aside(self._keyring, self.roster.members(), self.identity.domain)
+        stand_aside(self._keyring, self.roster.newest(), self.identity.domain)
         for ledger, keep in facts_beyond(self.store, self.roster.members(), self.book()):
             self.cutting.cut(ledger, keep)
             moved.add(ledger)

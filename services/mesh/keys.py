@@ -186,7 +186,7 @@ class KeyCare:
         book = self.roster.book()
         for agency in put_away_revoked(self.keyring, book):
             log.error("the signing key of %s was revoked; only its recovery key makes another", agency)
-        stand_aside(self.keyring, self.roster.members(), self.identity.domain)
+        stand_aside(self.keyring, self.roster.newest(), self.identity.domain)
         if not self.reviews():
             cut = dict(facts_beyond(self.store, self.roster.members(), book))
             for ledger, keep in cut.items():

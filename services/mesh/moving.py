@@ -2,7 +2,8 @@
 
 The rules are pure and come first. The agency itself asks, by its newest signing key, which only the exported file
 holds; or by its recovery key, if the node that hosted it is lost. Each request carries the id of its move, and the
-roster remembers the last one: a file that is imported twice, on two nodes, is good for the first.
+roster remembers all of them: a file that is imported twice, on two nodes, is good for the first, and no request that
+was granted is granted again once the agency has moved on.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from .members import RosterWriter
 
 MOVE = "move"
 """Name, in the roster's entry of an agency, of the id of its last move."""
+MOVES = "moves"
+"""And of the ids of those before: a request that was granted once is good for nothing when it is repeated later."""
 MOST_ANNOUNCEMENTS = 200
 SIGNING, RECOVERY = "signing", "recovery"
 
@@ -117,7 +120,13 @@ def member_in(state: Mapping[str, Any], agency: str) -> Member:
 
 
 def is_there(member: Member, request: MoveRequest) -> bool:
-    """Whether exactly this move was recorded before. Raises Conflict if it was, to another node."""
+    """Whether exactly this move is the one that stands. Raises Conflict if it was recorded to another node, or was
+    followed by another move."""
+    if request.move in member.more.get(MOVES, ()):
+        raise Conflict(
+            f"{request.agency} has moved by this very request before, and has moved on since. Where it is to move "
+            "again, it is exported, or taken over, anew."
+        )
     if member.more.get(MOVE) != request.move:
         return False
     if (member.domain, member.leaf or "") != (request.domain, request.leaf):
@@ -145,12 +154,14 @@ def moved(state: Mapping[str, Any], member: Member, request: MoveRequest, own_do
         faults.append(Fault("leaf", "bound", "this nkey is that of a node with another domain"))
     if faults:
         raise Invalid(faults)
+    last = member.more.get(MOVE)
+    past = [*member.more.get(MOVES, ()), *([] if last is None else [last])]
     entry = replace(
         member,
         domain=request.domain,
         leaf=request.leaf or None,
         node=request.node,
-        more={**member.more, MOVE: request.move},
+        more={**member.more, MOVE: request.move, MOVES: past},
     )
     return roster_state([*others, entry], state)
 

@@ -14,15 +14,15 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from shared.facts.fact import Unreadable, from_wire, to_bytes
+from shared.facts.fact import Fact, Unreadable, from_wire, to_bytes
 from shared.facts.names import ANCHOR
 from shared.facts.verify import Trouble, check_digest, check_mesh, check_signature
-from shared.ledger.identity import ROSTER, ROSTER_LEDGER, Identity, Member, Roster, members_of
+from shared.ledger.identity import ROSTER, ROSTER_LEDGER, Identity, Roster, members_of
 from shared.ledger.keyring import Keyring
 from shared.ledger.store import LedgerStore
 
@@ -44,13 +44,19 @@ def home_statement(mesh: str, agency: str) -> str:
     return hashlib.sha256(b"pilotmesh.home.v1\0" + to_bytes({"mesh": mesh, "agency": agency})).hexdigest()
 
 
-def stand_aside(keyring: Keyring, members: Sequence[Member], own_domain: str | None) -> list[str]:
-    """Gives up the keys of agencies that the roster has at another node. Returns those agencies."""
-    if own_domain is None:
+def stand_aside(keyring: Keyring, roster: Fact | None, own_domain: str | None) -> list[str]:
+    """Gives up the keys of agencies that the roster has at another node. Returns those agencies. A roster older than
+    the one by which an agency came here says nothing about it: this node holds it until it has caught up."""
+    if own_domain is None or roster is None:
         return []
-    at = {member.agency: member for member in members}
-    gone = [agency for agency in keyring.kept() if agency in at and at[agency].domain not in (None, own_domain)]
-    for agency in gone:
+    at = {member.agency: member for member in members_of(roster.state or {})}
+    gone = []
+    for agency in keyring.kept():
+        if agency not in at or at[agency].domain in (None, own_domain):
+            continue
+        if (keyring.since(agency) or (0, 0)) > roster.header.position:
+            continue
+        gone.append(agency)
         log.warning("%s is hosted by %s by now: nothing is written for it here", agency, at[agency].domain)
         keyring.give_up(agency, at[agency].node)
     return gone
@@ -97,14 +103,14 @@ class Homes:
                 proofs[agency] = {"public": key.public.hex(), "signature": base64.b64encode(signature).decode()}
         try:
             told = self._post(f"{hub.url}/mesh/v1/homes", {"agencies": proofs})
-            members = self._members_in(base64.b64decode(told["roster"], validate=True))
+            roster = self._roster_in(base64.b64decode(told["roster"], validate=True))
         except (httpx.HTTPError, ValueError, KeyError, TypeError, Unreadable, Trouble) as error:
             log.info("the hub did not say whom this node hosts: %r", error)
             return
-        stand_aside(self._keyring, members, self._identity.domain)
+        stand_aside(self._keyring, roster, self._identity.domain)
 
-    def _members_in(self, wire: bytes) -> list[Member]:
-        """The members by a roster that the anchor has signed. Raises Trouble, Unreadable, or ValueError for one that is
+    def _roster_in(self, wire: bytes) -> Fact:
+        """A roster that the anchor has signed. Raises Trouble, Unreadable, or ValueError for one that is
         older than what this node holds."""
         fact = from_wire(wire)
         check_mesh(fact, self._identity.mesh)
@@ -115,7 +121,7 @@ class Homes:
         newest = self._store.newest(ANCHOR, "mesh", ROSTER)
         if newest is not None and fact.header.position < newest.header.position:
             raise ValueError(f"{fact.place} is older than the roster here")
-        return members_of(fact.state or {})
+        return fact
 
 
 def _post(address: str, document: dict[str, Any]) -> Any:

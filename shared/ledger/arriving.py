@@ -1,9 +1,20 @@
-"""What the keys of an agency that arrives must be, before one of them is written."""
+"""An agency arrives: what its keys must be before one of them is written, and by which roster it came.
+
+A node may hold an older roster than the one that brought the agency: it was stopped, or still catches up. What that
+roster says of where the agency is counts for nothing.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
+
+Position = tuple[int, int]
+"""Epoch and sequence of a roster."""
+SINCE = ".since"
+"""End of the name of the file, beside the key, that names the roster by which the agency came."""
 
 
 def check_keys(agency: str, keys: Mapping[str, str]) -> None:
@@ -18,3 +29,12 @@ def check_keys(agency: str, keys: Mapping[str, str]) -> None:
             raise ValueError(f"{name} is no key: it has 64 hexadecimal digits")
     if f"{agency}.key" not in keys:
         raise ValueError(f"{agency}.key is missing")
+
+
+def since_in(path: Path) -> Position | None:
+    """The roster by which an agency came here; None if it has been here ever since it joined."""
+    try:
+        epoch, sequence = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return int(epoch), int(sequence)

@@ -240,6 +240,10 @@ class Roster:
         self._scanned: str | None = None
         self._read: tuple[str, dict[str, Any]] | None = None
 
+    def newest(self) -> Fact | None:
+        """The newest version with the place that it has; None if this node holds none yet."""
+        return self._store.newest(ANCHOR, "mesh", ROSTER)
+
     def state(self) -> dict[str, Any]:
         """The newest version; read again only when its ledger has another head, because it is asked for with every
         batch of facts and grows with the mesh. Not to be changed by whoever gets it."""

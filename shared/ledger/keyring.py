@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.facts.keys import SigningKey
 from shared.facts.names import AGENCY, ANCHOR
-from shared.ledger.arriving import check_keys
+from shared.ledger.arriving import SINCE, Position, check_keys, since_in
 from shared.problems import Conflict, Misdirected
 
 Stamp = tuple[int, int, int]
@@ -24,7 +24,6 @@ begun under it may still need; a key that signs nothing any more."""
 LEAVING, ELSEWHERE = "leaving", "elsewhere"
 """Folders in the folder: keys of agencies that were exported to another node, which sign nothing here; and what is left
 of those that another node hosts by now."""
-
 
 ANCHOR_PUBLIC = f"{ANCHOR}.public"
 """Beside the keys: the public half of the anchor's key, where the key itself is elsewhere."""
@@ -168,8 +167,9 @@ class Keyring:
     def note_leaving(self, agency: str, told: dict[str, Any]) -> None:
         replace_secret(self._note(LEAVING, agency), json.dumps(told) + "\n")
 
-    def take_back(self, agency: str) -> None:
-        """The keys of an exported agency are in use here again. May be repeated."""
+    def take_back(self, agency: str, since: Position) -> None:
+        """The keys of an exported agency are in use here again, by the roster at `since`. May be repeated."""
+        replace_secret(self._path(agency, SINCE), json.dumps(since) + "\n")
         for path in sorted((self.folder / LEAVING).glob(f"{agency}.*{OLD}")):
             path.replace(self.folder / path.name)
         leaving = self.folder / LEAVING / f"{agency}{CURRENT}"
@@ -194,14 +194,19 @@ class Keyring:
         """What is known of the node that hosts an agency which this one gave up; None if it gave up none."""
         return None if self.hosts(agency) else _read(self._note(ELSEWHERE, agency))
 
-    def arrive(self, agency: str, keys: dict[str, str]) -> None:
-        """Takes over the keys of an agency (file names to 64 hex digits each); the one in use last: with it the node
-        hosts the agency. May be repeated."""
+    def arrive(self, agency: str, keys: dict[str, str], since: Position) -> None:
+        """Takes over the keys of an agency (file names to 64 hex digits each), which the roster at `since` has here;
+        the one in use last: with it the node hosts the agency. May be repeated."""
         check_keys(agency, keys)
+        replace_secret(self._path(agency, SINCE), json.dumps(since) + "\n")
         for name in sorted(keys, key=lambda name: (name.endswith(CURRENT), name)):
             with suppress(FileExistsError):
                 write_secret(self.folder / name, keys[name].strip() + "\n")
         self._note(ELSEWHERE, agency).unlink(missing_ok=True)
+
+    def since(self, agency: str) -> Position | None:
+        """The roster by which the agency came to this node; older ones do not know that it is here."""
+        return since_in(self._path(agency, SINCE))
 
     def absent(self) -> dict[str, str]:
         """The agencies that were here, each with a sentence that says where they are."""

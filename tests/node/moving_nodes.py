@@ -135,7 +135,7 @@ class MovingNode:
         new = hub.after(ROSTER_LEDGER, held.position)
         if new and store is not hub:
             store.insert(new, [None] * len(new), own=False)
-        stand_aside(self.ledgers.keyring, self.ledgers.roster.members(), self.domain)
+        stand_aside(self.ledgers.keyring, self.ledgers.roster.newest(), self.domain)
 
     def chain(self, agency: str) -> list[str]:
         return [fact.hash for fact in self.ledgers.store.after(f"{agency}.registry", (1, 0), 10_000)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,15 @@ import pytest
 from deploy.node.exporting import actors_of
 from deploy.node.home import NodeError
 from shared.access.actors import NODE, Actors
+from shared.facts.fact import to_wire
+from shared.facts.keys import SigningKey
 from shared.ledger.carrying import Contents, NotCarried, opened
 from shared.ledger.store import Command
+from shared.problems import Conflict
 from shared.settings import Settings
 from tests.node.ledgers import pilot
 from tests.node.moving_nodes import WORDS, MovingMesh, MovingNode
+from tests.unit.facts.chains import Chain
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +109,77 @@ def test_actors_come_back_from_a_backup(mesh: MovingMesh) -> None:
     b.takes_over("unfpa", recovery, backup=a)
     assert actors(b).by_token(token) == officer
     assert actors(b).of_agency("unesco") == []
+
+
+def test_a_node_that_starts_with_a_roster_older_than_the_move_keeps_what_was_imported(mesh: MovingMesh) -> None:
+    """It was stopped while the agency came to it; its intake looks at the roster before anything is pulled."""
+    mesh.joins("ilo", "a")
+    a, c = mesh.nodes["a"], mesh.nodes["c"]
+    c.imports(a.exports("ilo"))
+    c.takes_in([])
+    assert set(mesh.writers("ilo")) == {"c"}
+    a_roster = mesh.hub.ledgers.roster.newest()
+    assert a_roster is not None
+    assert c.ledgers.keyring.since("ilo") == a_roster.header.position
+
+    mesh.tell()
+    a.imports(c.exports("ilo"))
+    mesh.tell()
+    assert set(mesh.writers("ilo")) == {"a"}, "a newer roster counts"
+
+
+def test_a_takeover_that_was_granted_is_not_granted_again_after_the_next_move(mesh: MovingMesh) -> None:
+    recovery = mesh.joins("unep", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    posted: list[tuple[str, Any]] = []
+    answers = mesh.post
+
+    def post(address: str, document: Any) -> dict[str, Any]:
+        posted.append((address, document))
+        return answers(address, document)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mesh, "post", post)
+        b.takes_over("unep", recovery)
+    (taking,) = posted
+    mesh.tell()
+    a.imports(b.exports("unep"))
+    with pytest.raises(Conflict, match="by this very request before, and has moved on"):
+        mesh.post(*taking)
+    assert set(mesh.writers("unep")) == {"a"}
+
+
+def test_a_member_asks_its_own_hub_and_believes_its_own_anchor(mesh: MovingMesh) -> None:
+    """Whatever the file names: whoever sealed it may have a hub and an anchor's key of his own."""
+    mesh.joins("wmo", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    contents = opened(a.exports("wmo"), WORDS)
+    mesh.tell()
+    asked: list[str] = []
+    answers = mesh.post
+
+    def post(address: str, document: Any) -> dict[str, Any]:
+        asked.append(address)
+        return answers(address, document)
+
+    elsewhere = {**contents.manifest["hub"], "url": "http://evil"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mesh, "post", post)
+        b.imports_contents(saying(contents, hub=elsewhere, anchor_key="00" * 32))
+    assert asked == ["http://hub/mesh/v1/members/wmo/moves"]
+    assert set(mesh.writers("wmo")) == {"b"}
+
+
+def test_a_roster_signed_by_the_key_that_the_file_names_is_none(mesh: MovingMesh) -> None:
+    mesh.joins("unhcr", "a")
+    contents = opened(mesh.nodes["a"].exports("unhcr"), WORDS)
+    mesh.tell()
+    roster = mesh.hub.ledgers.roster.newest()
+    assert roster is not None
+    chain = Chain(ledger="hub.mesh", key=SigningKey.make(), mesh=mesh.hub.ledgers.identity.mesh)
+    forged = to_wire(chain.add(subject="roster/mesh", state=dict(roster.state or {})))
+    with pytest.raises(NotCarried, match="roster cannot be believed"):
+        mesh.nodes["b"].imports_contents(
+            saying(contents, roster=base64.b64encode(forged).decode(), anchor_key=chain.key.public.hex())
+        )
+    assert mesh.home_of("unhcr") == "a"
