@@ -15,7 +15,7 @@ from shared.facts.names import MESH_AUDIENCE, ledger_name
 from shared.facts.verify import REDACTED, REKEYED
 from shared.ledger.drafts import Author, Draft
 from shared.ledger.store import Command
-from tests.federation.world import AGENCY_OF, DOMAINS, MEMBERS, Held, Place, World
+from tests.federation.world import AGENCY_OF, DOMAINS, HUB, MEMBERS, Held, Place, World
 
 OFFICER = Author("0198c0de-0000-7000-8000-0000000000ac", "officer")
 NAMESPACE = "0198c0de-0000-7000-8000-00000000da7a"
@@ -24,6 +24,9 @@ LINKS = st.sampled_from(MEMBERS)
 FATES = st.lists(st.sampled_from(("fine", "lost", "unacknowledged", "crash before", "crash after")), max_size=4)
 HARMLESS = {"gap", "blank", "key", "agency", "key_range"}
 """Checks that only say that something before is missing, yet."""
+LIES = st.sampled_from(("altered", "before its turn", "invented", "of another mesh"))
+REFUSED_LIES = {"digest", "sender", "signature", "mesh"}
+"""Checks that say that somebody is dishonest."""
 
 
 def place_of(fact: Fact) -> Place:
@@ -48,6 +51,8 @@ class Federation(RuleBasedStateMachine):
         """Commands that will be repeated, word for word, until they are answered."""
         self.redacted: set[Place] = set()
         self.drafts = 0
+        self.lies: set[str] = set()
+        """Nodes to which a dishonest peer handed something."""
 
     def make_world(self) -> World:
         raise NotImplementedError
@@ -187,6 +192,13 @@ class Federation(RuleBasedStateMachine):
     def wipe_a_stream(self, domain: str, stream: str) -> None:
         self.world.wipe(domain, stream)
 
+    @rule(domain=NODES, member=LINKS, lie=LIES, number=st.integers(0, 50))
+    def hand_out_a_lie(self, domain: str, member: str, lie: str, number: int) -> None:
+        """A member's only peer is the hub; the hub's is this member."""
+        liar = member if domain == HUB else HUB
+        if self.world.lie(domain, liar, lie, number):
+            self.lies.add(domain)
+
     @rule(domain=NODES)
     def copy_the_disk(self, domain: str) -> None:
         self.world.copy_disk(domain)
@@ -210,7 +222,9 @@ class Federation(RuleBasedStateMachine):
             self.nothing_acknowledged_is_lost(domain, one)
             self.nothing_is_invented(domain, one)
             assert one.faults == {}, f"{domain}: {one.faults}"
-            assert one.refused <= HARMLESS, f"{domain} refused: {one.refused}"
+            assert one.refused <= HARMLESS | (REFUSED_LIES if domain in self.lies else set()), (
+                f"{domain} refused: {one.refused}"
+            )
             assert one.folded == one.rebuilt, f"{domain}: what was folded differs from its rebuild"
             order_is_kept(domain, one, self.redacted)
         first, *others = (

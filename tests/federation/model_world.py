@@ -24,6 +24,7 @@ from shared.ledger.drafts import Author, Draft
 from shared.ledger.identity import HubAddress, Identity, Member, roster_state
 from shared.ledger.rows import digest_of_rows
 from shared.ledger.verification import verify_node
+from tests.federation.dishonest import as_delivered, lie_to
 from tests.federation.memory import Crash, Snapshot
 from tests.federation.model_node import ModelNode
 from tests.federation.rows import shared_rows
@@ -185,6 +186,21 @@ class ModelWorld:
 
     def wipe(self, domain: str, stream: str) -> None:
         self.nodes[domain].streams.wipe(stream)
+
+    def lie(self, domain: str, liar: str, lie: str, number: int) -> bool:
+        node, other = self.nodes[domain], self.nodes[liar]
+        peer = next((one for one in node.peers() if one.domain == liar), None) if node.up and other.up else None
+        if peer is None or not self._linked(domain, liar):
+            return False
+        fact = lie_to(node, other, lie, number)
+        if fact is None:
+            return False
+        before = _facts(node)
+        with self._living(node):
+            outlet, message = as_delivered(fact, liar)
+            self._run(node.intake.take_messages(peer, outlet, [message]))
+        assert _facts(node) == before, f"{domain} believed a fact {lie}"
+        return True
 
     def copy_disk(self, domain: str) -> None:
         self._copies[domain] = self.nodes[domain].disk.copy()

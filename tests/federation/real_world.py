@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
-import multiprocessing.forkserver
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,73 +17,23 @@ from typing import Any
 
 from deploy.demo.federation.severing import Wire
 from deploy.nats.provision import PROVISIONER, connect
-from shared.bus.reading import Stored, read_stream
-from shared.bus.subjects import STREAMS, place_in
 from shared.facts.fact import Fact
-from shared.facts.names import MESH_AUDIENCE, ledger_name
+from shared.facts.names import ledger_name
 from shared.ledger.drafts import Draft
 from shared.ledger.identity import HubAddress, Identity
 from shared.ledger.rows import redactions_in
-from shared.ledger.store import Document, LedgerStore
+from shared.ledger.store import Document
 from shared.ledger.verification import verify_node
-from shared.settings import Settings
-from tests.federation.real_node import live
-from tests.federation.world import AGENCY_OF, DOMAINS, HUB, MEMBERS, Held, Place
+from tests.federation.life import PATIENCE_SECONDS, Gone, Life, load_ahead
+from tests.federation.looking import Looking
+from tests.federation.world import AGENCY_OF, DOMAINS, HUB, MEMBERS, Held
 from tests.node import ledgers
-from tests.node.exchanging import Federation, Side, federation
+from tests.node.exchanging import Federation, federation
 
-PATIENCE_SECONDS = 90.0
 MOMENT_SECONDS = 1.0
 LOOK_SECONDS = 0.05
-MANY = 100_000
 NOWHERE = "http://127.0.0.1:9"
 """In the place of the hub's API: nobody takes connections there."""
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.federation.real_node"])
-
-
-class Gone(Exception):  # noqa: N818 - what happened
-    """The node died before it answered."""
-
-
-class Life:
-    """A node's process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._pipe, theirs = _processes.Pipe()
-        self._process = _processes.Process(target=live, args=(settings, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def is_alive(self) -> bool:
-        return self._process.is_alive()
-
-    def answer(self) -> Any:
-        """Raises Gone."""
-        try:
-            if not self._pipe.poll(PATIENCE_SECONDS):
-                raise AssertionError(f"a node does not answer within {PATIENCE_SECONDS} s")
-            well, told = self._pipe.recv()
-        except (EOFError, ConnectionError) as error:
-            self._process.join()
-            raise Gone from error
-        assert well, told
-        return told
-
-    def ask(self, name: str, *arguments: Any) -> Any:
-        """Raises Gone."""
-        try:
-            self._pipe.send((name, arguments))
-        except ConnectionError as error:
-            self._process.join()
-            raise Gone from error
-        return self.answer()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
 
 
 class RealWorld:
@@ -93,6 +41,7 @@ class RealWorld:
 
     def __init__(self, mesh: Federation, links: dict[str, Wire], databases: dict[str, ledgers.Wire]) -> None:
         self._mesh = mesh
+        self._look = Looking(mesh)
         self._links = links
         self._databases = databases
         self._lives: dict[str, Life] = {}
@@ -127,7 +76,7 @@ class RealWorld:
             self._ask(domain, None)
 
     def _begin(self, domain: str) -> None:
-        settings = self._side(domain).ledgers.settings
+        settings = self._look.side(domain).ledgers.settings
         self._lives[domain] = Life(settings.model_copy(update={"mongodb_uri": self._databases[domain].uri}))
 
     def kill(self, domain: str) -> None:
@@ -164,8 +113,10 @@ class RealWorld:
 
     def publish(self, domain: str) -> None:
         """Until its streams hold what its store holds of its own, or for a moment."""
-        own = {place for place in self._facts(domain) if ledger_name(place[0]).agency == AGENCY_OF[domain]}
-        self._wait_a_moment(lambda: own <= {place for places in self._published(domain).values() for place in places})
+        own = {place for place in self._look.facts(domain) if ledger_name(place[0]).agency == AGENCY_OF[domain]}
+        self._wait_a_moment(
+            lambda: own <= {place for places in self._look.published(domain).values() for place in places}
+        )
 
     def exchange(self, domain: str, most: int, *, acknowledged: bool) -> None:
         self.attend(domain)
@@ -173,7 +124,7 @@ class RealWorld:
     def attend(self, domain: str) -> None:
         """Until it holds what those hold that it is linked with, or for a moment."""
         others = [one for one in DOMAINS if one != domain and HUB in (one, domain) and not {one, domain} & self._cut]
-        self._wait_a_moment(lambda: all(self._heads(one) == self._heads(domain) for one in others))
+        self._wait_a_moment(lambda: all(self._look.heads(one) == self._look.heads(domain) for one in others))
 
     def fold(self, domain: str) -> None:
         self._wait_a_moment(lambda: not (told := self._ask(domain, "digests")) or told[0] == told[1])
@@ -208,7 +159,7 @@ class RealWorld:
 
     def wipe(self, domain: str, stream: str) -> None:
         async def purge() -> None:
-            connection = await connect(self._side(domain).ledgers.settings, PROVISIONER, patience_seconds=60)
+            connection = await connect(self._look.side(domain).ledgers.settings, PROVISIONER, patience_seconds=60)
             try:
                 await connection.jetstream().purge_stream(stream)
             finally:
@@ -217,12 +168,18 @@ class RealWorld:
         asyncio.run(purge())
         self.faults += 1
 
+    def lie(self, domain: str, liar: str, lie: str, number: int) -> bool:
+        return False  # here nodes are honest; attacks on real nodes are in tests/node
+
     def copy_disk(self, domain: str) -> None:
         """As an operator does it: the node is stopped for it."""
         if not self.is_up(domain):
             return
         self._die(domain)
-        client, prefix = self._side(domain).ledgers.client, self._side(domain).ledgers.settings.database_prefix
+        client, prefix = (
+            self._look.side(domain).ledgers.client,
+            self._look.side(domain).ledgers.settings.database_prefix,
+        )
         self._copies[domain] = {
             name: {one: list(client[name][one].find({})) for one in client[name].list_collection_names()}
             for name in client.list_database_names()
@@ -240,9 +197,10 @@ class RealWorld:
         self._die(domain)
         may = self._is_elsewhere(domain, reached)
         if may:
-            client = self._side(domain).ledgers.client
+            node = self._look.side(domain).ledgers
+            client = node.client
             for name in client.list_database_names():
-                if name.startswith(self._side(domain).ledgers.settings.database_prefix):
+                if name.startswith(node.settings.database_prefix):
                     for one in client[name].list_collection_names():
                         client[name][one].delete_many({})
                         if documents := kept.get(name, {}).get(one):
@@ -251,14 +209,14 @@ class RealWorld:
         return may
 
     def _is_elsewhere(self, domain: str, reached: Sequence[str]) -> bool:
-        hashes = {head for _, _, head in self._messages(domain)}
+        hashes = {head for _, _, head in self._look.messages(domain)}
         for peer in reached:
-            hashes |= {fact.hash for fact in self._facts(peer).values()}
-        own = [fact for fact in self._facts(domain).values() if self._hosts(domain, fact)]
+            hashes |= {fact.hash for fact in self._look.facts(peer).values()}
+        own = [fact for fact in self._look.facts(domain).values() if self._hosts(domain, fact)]
         return all(fact.hash in hashes for fact in own)
 
     def _hosts(self, domain: str, fact: Fact) -> bool:
-        return self._side(domain).ledgers.keyring.hosts(fact.header.agency)
+        return self._look.side(domain).ledgers.keyring.hosts(fact.header.agency)
 
     # -- in the end ------------------------------------------------------------------------------------------
 
@@ -271,7 +229,7 @@ class RealWorld:
         self._start_all()
         for domain in DOMAINS:
             assert self.is_up(domain)
-            if self._side(domain).ledgers.keyring.next(AGENCY_OF[domain]) is not None:
+            if self._look.side(domain).ledgers.keyring.next(AGENCY_OF[domain]) is not None:
                 self.rotate(domain)
         until = time.monotonic() + PATIENCE_SECONDS
         while (missing := self._missing()) is not None:
@@ -280,11 +238,11 @@ class RealWorld:
 
     def _missing(self) -> str | None:
         """What is not level yet."""
-        heads = {domain: self._heads(domain) for domain in DOMAINS}
+        heads = {domain: self._look.heads(domain) for domain in DOMAINS}
         if any(one != heads[HUB] for one in heads.values()):
             return f"heads: {heads}"
         for domain in DOMAINS:
-            facts = self._facts(domain)
+            facts = self._look.facts(domain)
             for (ledger, _, _), fact in facts.items():
                 for named in redactions_in(fact):
                     if facts[ledger, named.epoch, named.sequence].payload is not None:
@@ -296,7 +254,7 @@ class RealWorld:
         return None
 
     def held(self, domain: str) -> Held:
-        side, facts = self._side(domain), self._facts(domain)
+        side, facts = self._look.side(domain), self._look.facts(domain)
         folded, rebuilt, shared = self._ask(domain, "digests")
         return Held(
             facts=facts,
@@ -305,55 +263,13 @@ class RealWorld:
             folded=folded,
             rebuilt=rebuilt,
             shared=shared,
-            published=self._published(domain),
+            published=self._look.published(domain),
         )
-
-    # -- looking ---------------------------------------------------------------------------------------------
-
-    def _side(self, domain: str) -> Side:
-        return self._mesh[domain]
-
-    def _store(self, domain: str) -> LedgerStore:
-        """Which remembers nothing of what a disk held before."""
-        node = self._side(domain).ledgers
-        return LedgerStore(node.client, node.settings.database("ledger"))
-
-    def _facts(self, domain: str) -> dict[Place, Fact]:
-        store = self._store(domain)
-        found = [fact for ledger in store.ledgers() for fact in store._after(ledger, (1, 0), MANY)]
-        return {(str(fact.header.ledger), epoch, sequence): fact for epoch, sequence, fact in found}
-
-    def _heads(self, domain: str) -> dict[str, Any]:
-        heads = self._store(domain).heads().items()
-        return {ledger: one for ledger, one in heads if ledger_name(ledger).audience == MESH_AUDIENCE and one.sequence}
-
-    def _messages(self, domain: str) -> list[tuple[str, Stored, str]]:
-        """Stream, message, and the hash of the fact that it carries."""
-
-        async def read() -> list[tuple[str, Stored, str]]:
-            connection = await connect(self._side(domain).ledgers.settings, PROVISIONER, patience_seconds=60)
-            try:
-                return [
-                    (stream, one, place_in(one.subject, one.headers)[1].hash)
-                    for stream in STREAMS
-                    async for one in read_stream(connection, stream, ">")
-                ]
-            finally:
-                await connection.close()
-
-        return asyncio.run(read())
-
-    def _published(self, domain: str) -> dict[tuple[str, str], list[tuple[int, int]]]:
-        found: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for stream, message, _ in self._messages(domain):
-            ledger, head = place_in(message.subject, message.headers)
-            found.setdefault((stream, ledger), []).append(head.position)
-        return found
 
 
 @contextmanager
 def real_world(folder: Path, mongodb_uri: str) -> Iterator[RealWorld]:
-    multiprocessing.forkserver.ensure_running()  # it loads everything while servers start
+    load_ahead()
     with ExitStack() as stack:
         links: dict[str, Wire] = {}
 

@@ -8,12 +8,17 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.federation.machine import Federation
 from tests.federation.model_world import ModelWorld
-from tests.federation.world import World
+from tests.federation.world import DOMAINS, World
 
 STEPS = 50
 
 
 class InMemory(Federation):
+    def __init__(self) -> None:
+        super().__init__()
+        for domain in DOMAINS:  # so that each may be put back, whatever else happens
+            self.world.copy_disk(domain)
+
     def make_world(self) -> World:
         return ModelWorld()
 

@@ -59,3 +59,19 @@ def test_what_was_recorded_although_the_answer_was_lost_is_published_at_once(mes
     assert len(mesh.acknowledged) == 3
     mesh.publish(domain="wfp")
     assert mesh.world.held("wfp").published["FACTS", "wfp.registry"] == [(1, 1), (1, 2), (1, 3)]
+
+
+LIES = {"altered": {"digest"}, "invented": {"signature"}, "of another mesh": {"mesh"}, "before its turn": set[str]()}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_a_dishonest_hub_hands_out_stands_nowhere(mesh: InMemory, lie: str) -> None:
+    mesh.register(domain="wfp", count=3, private=False)
+    mesh.publish(domain="wfp")
+    mesh.exchange(domain="hub", most=8, acknowledged=True)
+    before = mesh.world.held("fao").facts
+    mesh.hand_out_a_lie(domain="fao", member="fao", lie=lie, number=1)
+    assert mesh.lies == {"fao"}
+    held = mesh.world.held("fao")
+    assert held.facts == before
+    assert held.refused == LIES[lie]

@@ -75,6 +75,10 @@ class World(Protocol):
 
     def wipe(self, domain: str, stream: str) -> None: ...
 
+    def lie(self, domain: str, liar: str, lie: str, number: int) -> bool:
+        """The liar, if it is a peer, hands out what it must not, and nothing of it is stored. False, and nothing is
+        done, where that cannot be."""
+
     def copy_disk(self, domain: str) -> None: ...
 
     def put_back_disk(self, domain: str) -> bool:
