@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +86,15 @@ def payload_of(draft: Draft) -> bytes:
     if wrong is not None:
         raise ValueError(f"{draft.ledger}: {wrong[1]}")
     payload = to_bytes(draft.state)
-    most = MAX_BYTES - HEADER_BYTES - len(to_bytes([rest.as_json() for rest in draft.rests_on]))
+    most = most_bytes(draft.rests_on)
     if len(payload) > most:
         raise TooLarge(
             f"This record takes {len(payload)} bytes; a fact holds {most}. "
             "Put long texts into a document and refer to it by digest."
         )
     return payload
+
+
+def most_bytes(rests_on: Sequence[Rest] = ()) -> int:
+    """Of payload in one fact; a larger one is refused by every node."""
+    return MAX_BYTES - HEADER_BYTES - len(to_bytes([rest.as_json() for rest in rests_on]))

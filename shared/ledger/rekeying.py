@@ -8,7 +8,7 @@ the race for the place, reads the ledger's new head and signs with the key that 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,13 @@ from shared.facts.ids import derived_id, new_id
 from shared.facts.keys import SigningKey, Unsigned, key_id, ledger_digest, seal
 from shared.facts.names import ANCHOR, ledger_name
 from shared.facts.verify import REKEYED, announcements_of, succession_in
-from shared.ledger.drafts import Author
+from shared.ledger.drafts import Author, most_bytes
 from shared.ledger.identity import Identity, Roster
 from shared.ledger.keyring import Keyring
 from shared.ledger.reopening import reopen
 from shared.ledger.signing import key_named_in, public_named_by, signer
 from shared.ledger.store import LedgerStore
-from shared.problems import Conflict, Forbidden, NotFound, Unavailable
+from shared.problems import Conflict, Forbidden, NotFound, TooLarge, Unavailable
 
 ATTEMPTS = 200
 """How often the place after a ledger's head is tried for, against services that append to it."""
@@ -58,13 +58,17 @@ class Rekeying:
 
         Signed by each ledger's key, or by `recovery` if the signing key is lost or stolen; frozen ledgers are reopened
         by it. Raises Misdirected if the agency is not hosted here, NotFound if the roster does not know it, Forbidden
-        if the roster binds another recovery key, Conflict if a key that is needed was revoked or is missing.
+        if the roster binds another recovery key, Conflict if a key that is needed was revoked or is missing, TooLarge,
+        with nothing begun, if the agency has more ledgers than an announcement can name.
         """
         if recovery is None:
             self.keyring.key(agency)
         else:
             self._is_bound(agency, recovery)
         known = self._before(agency, None)
+        if self.keyring.next(agency) is None:
+            public = [one for one in self._ledgers(agency) if not ledger_name(one).is_private]
+            _fits(_announcement(agency, known, known, public))
         new = self.keyring.make_next(agency)
         before = known if known != new.public else self._before(agency, new.public)
         done = Rotation(agency, new.keyid, key_id(before))
@@ -166,12 +170,11 @@ class Rekeying:
     def _announce(
         self, agency: str, new: SigningKey, before: bytes, recovery: SigningKey | None, done: Rotation
     ) -> None:
-        ledger = announcements_of(agency)
-        begun = sorted({ledger_digest(one) for one in self._begun_before(agency, new)})
-        state = {"ledger": ledger, "public": new.public.hex(), "replaces": before.hex(), "begun": begun}
-        self._append(ledger, state, recovery, done)
+        state = _announcement(agency, new.public, before, self._begun_before(agency, new))
+        self._append(announcements_of(agency), state, recovery, done)
 
     def _append(self, ledger: str, state: dict[str, Any], recovery: SigningKey | None, done: Rotation) -> None:
+        _fits(state)
         for _ in range(ATTEMPTS):
             head = self.store.head(ledger)
             rekeyings = [fact for fact in self.store.rekeyings(ledger) if fact.header.position <= head.position]
@@ -210,6 +213,21 @@ class Rekeying:
             role=self.author.role,
             office=self.author.office,
             payload=to_bytes(state),
+        )
+
+
+def _announcement(agency: str, public: bytes, before: bytes, begun: Iterable[str]) -> dict[str, Any]:
+    digests = sorted({ledger_digest(one) for one in begun})
+    return {"ledger": announcements_of(agency), "public": public.hex(), "replaces": before.hex(), "begun": digests}
+
+
+def _fits(state: dict[str, Any]) -> None:
+    """Raises TooLarge: what no other node takes must not enter a ledger."""
+    size, most = len(to_bytes(state)), most_bytes()
+    if size > most:
+        raise TooLarge(
+            f"The announcement of the key names {len(state.get('begun', ()))} ledgers and takes {size} bytes; a fact "
+            f"holds {most}. The key in use stays in use. Ask the secretariat how to go on (docs/federation.md)."
         )
 
 
