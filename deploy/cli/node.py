@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -110,18 +112,25 @@ def rehome(
         console.print("Start it again; `pilotmesh node status` then shows how it comes level.", soft_wrap=True)
 
 
+PAGES_AT_ONCE, PAGE_SECONDS = 40, 0.25
+"""Of a roster: a hub answers anyone, and therefore nobody without end."""
+
+
 def _shown_by(address: str, head: Mapping[str, Any]) -> dict[str, Any]:
     """Card and roster of another hub, from this place of the roster on."""
     epoch, sequence = head["epoch"], max(1, head["sequence"])
     roster: list[Any] = []
     with closing(Connection(address, None)) as other:
-        while True:
+        for page in count():
+            if page > PAGES_AT_ONCE:
+                time.sleep(PAGE_SECONDS)
             shown: dict[str, Any] = other.get("/mesh/v1/hub", epoch=epoch, sequence=sequence)
             roster += shown["roster"]
             if not shown["more"] or not shown["roster"]:
                 return {"card": shown["card"], "head": shown["head"], "roster": roster}
             last = json.loads(shown["roster"][-1]["protected"])
             epoch, sequence = last["epoch"], last["sequence"] + 1
+    raise AssertionError("counting never ends")
 
 
 def post_to(address: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

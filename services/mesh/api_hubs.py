@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from shared.http.caller import Caller
 from shared.http.posted import Body, describes
 from shared.ledger.identity import ROSTER_LEDGER
 
+from .allowance import limited
 from .api import operator
 from .hubs import Hubs
 
 router = APIRouter()
 
-Number = Annotated[int, Query(ge=1)]
+Number = Annotated[int, Query(ge=1, le=2**31)]
 
 
 class RehomingPost(BaseModel):
@@ -28,7 +29,12 @@ class RehomingPost(BaseModel):
     even_if_behind: bool = Field(False, description="Whether its roster may be older than this node's.")
 
 
-@router.get("/v1/hub", tags=["hubs"], summary="This hub's or standby's card, and its roster's chain without content")
+@router.get(
+    "/v1/hub",
+    tags=["hubs"],
+    summary="This hub's or standby's card, and its roster's chain without content",
+    dependencies=[Depends(limited)],
+)
 def hub_card(request: Request, epoch: Number = 1, sequence: Number = 1) -> dict[str, Any]:
     return _hubs(request).shown(epoch, sequence)
 

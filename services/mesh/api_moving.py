@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from shared.http.posted import Body, describes
+
+from .allowance import limited
 
 router = APIRouter()
 
@@ -46,6 +48,7 @@ class HomesPost(BaseModel):
     status_code=201,
     summary="Record that an agency is hosted by another node; the same request again is answered the same",
     openapi_extra=describes(MovePost),
+    dependencies=[Depends(limited)],
 )
 def move(request: Request, agency: str, body: Body) -> JSONResponse:
     return JSONResponse(request.app.state.moving.move(agency, body.as_object()), 201)
@@ -56,6 +59,7 @@ def move(request: Request, agency: str, body: Body) -> JSONResponse:
     tags=["members"],
     summary="The newest roster, for a node that proves a key of an agency: it says who hosts that agency",
     openapi_extra=describes(HomesPost),
+    dependencies=[Depends(limited)],
 )
 def homes(request: Request, body: Body) -> dict[str, Any]:
     told: dict[str, Any] = request.app.state.moving.homes(body.as_object())

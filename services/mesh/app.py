@@ -22,6 +22,7 @@ from shared.settings import SERVICES, Settings
 from shared.telemetry import start_telemetry
 
 from . import api, api_forgetting, api_hubs, api_intake, api_keys, api_members, api_moving, api_status
+from .allowance import OPEN_AT_ONCE, OPEN_PER_SECOND, Allowance
 from .circulating import Circulation
 from .confirming import Confirmations, Confirming
 from .exchange import Exchange, NodeSide, exchanging
@@ -140,6 +141,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.broker = broker
     app.state.relay = None
     app.state.exchange = None
+    app.state.open_to_anyone = Allowance(OPEN_PER_SECOND, OPEN_AT_ONCE)
     subscribe_to_news(broker, settings, NAME, lambda: app.state.parts.news)
     subscribe_to_nudges(broker, lambda told: heard(app, told), lambda: app.state.parts.ground.neighbours)
     return app

@@ -27,7 +27,7 @@ from shared.settings import Settings
 from .cards import HubCard, read_card
 from .joining import hub_end
 
-MOST_SHOWN = 500
+MOST_SHOWN = 50
 """Facts of the roster in one answer."""
 CARD = "card.json"
 """In `<home>/nats/`: the card that the anchor signed, for when its key is not on the node."""

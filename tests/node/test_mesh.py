@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -366,6 +367,19 @@ def test_an_agency_is_not_told_of_anothers_private_ledgers(node: RunningNode, op
 
         assert ledger in names(operator) & names(theirs)
         assert ledger not in names(others)
+
+
+def test_what_is_answered_to_anyone_is_not_answered_without_end(node: RunningNode, operator: httpx.Client) -> None:
+    with node.client() as anyone:
+        assert anyone.get("/mesh/v1/hub", params={"sequence": 2**40}).status_code == 422
+        deadline = time.monotonic() + 60
+        while (answer := anyone.post("/mesh/v1/homes", json={"agencies": {}})).status_code == 403:
+            assert time.monotonic() < deadline, "it is answered without end"
+        assert answer.status_code == 429
+        assert answer.json()["type"].endswith("too-many")
+        for path in ("members/wfp/moves", "homes"):
+            assert anyone.post(f"/mesh/v1/{path}", json={}).status_code == 429
+    assert operator.get("/mesh/v1/status").status_code == 200, "who has a token is not concerned"
 
 
 def test_a_stream_is_filled_again_on_demand(node: RunningNode, operator: httpx.Client, officer: httpx.Client) -> None:
