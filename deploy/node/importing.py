@@ -18,7 +18,7 @@ from deploy.nats.link import LINK_FILE
 from deploy.node.bringing import check_brought, check_nobody_elses, put_actors, put_in
 from deploy.node.exporting import Opening
 from deploy.node.home import NodeError
-from deploy.node.joining import AUTHORITY, Post, seed_of
+from deploy.node.joining import AUTHORITY, Post, end_of, seed_of
 from services.mesh.moving import MoveRequest
 from shared.access.actors import NODE, new_token
 from shared.bus import nkey
@@ -83,12 +83,17 @@ def _import(
     _is_the_last_word(keyring, contents)
     hub = HubAddress(told["hub"]["domain"], told["hub"]["url"], tuple(told["hub"]["leaf"]))
     seed, name = _link_of(settings, identity, contents, domain)
-    request = MoveRequest(agency, str(told["move"]), name, "" if seed is None else nkey.public_of(seed), settings.url)
+    leaf, node_key = "", None
+    if seed is not None:
+        leaf, node_key = nkey.public_of(seed), nkey.key_of(seed)
+    elif identity is not None:
+        leaf, node_key = end_of(home, identity, keyring)
+    request = MoveRequest(agency, str(told["move"]), name, leaf, settings.url)
     key = SigningKey.from_bytes(bytes.fromhex(_key_in(contents)))
     introducing = [fact for fact in announcements if str(fact.header.ledger) == announcements_of(agency)]
     asked = hub if identity is None else identity.hub  # whom a member asks is not for a file to say
     at = settings.url if asked is None else asked.url
-    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(anchored.mesh, key, introducing))
+    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(anchored.mesh, key, node_key, introducing))
     since = _prove(answer, anchored.mesh, anchor_key, request)[1]
     made: dict[str, dict[str, str]] = {}
     if ground is None:
@@ -127,13 +132,11 @@ def take_back(ground: Ledgers, agency: str, post: Post) -> str:
         raise NodeError(f"{agency} was not exported from this node, or is back already.")
     settings, identity = ground.settings, ground.identity
     key = ground.keyring.leaving().key(agency)
-    seed = seed_of(settings.home)
-    request = MoveRequest(
-        agency, str(left["move"]), settings.nats_domain, "" if seed is None else nkey.public_of(seed), settings.url
-    )
+    leaf, node_key = end_of(settings.home, identity, ground.keyring)
+    request = MoveRequest(agency, str(left["move"]), settings.nats_domain, leaf, settings.url)
     at = settings.url if identity.hub is None else identity.hub.url
     announcements = ground.store.rekeyings(announcements_of(agency))
-    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, announcements))
+    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, key, node_key, announcements))
     ground.keyring.take_back(agency, proven_place(answer, ground, request)[1])
     return str(left["move"])
 

@@ -23,6 +23,7 @@ from shared.access.actors import NODE, new_token
 from shared.bus import nkey
 from shared.facts.fact import Unreadable, from_wire
 from shared.facts.keys import SigningKey, key_id, signature_is_valid
+from shared.facts.names import ANCHOR
 from shared.facts.verify import Trouble, check_digest, check_mesh
 from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity
 from shared.ledger.keyring import Keyring, write_secret
@@ -115,7 +116,8 @@ def join(settings: Settings, invite: Invite, post: Post, *, domain: str | None =
         nkey.public_of(pending["leaf"]),
         settings.url,
     )
-    answer = post(f"{invite.hub.url}/mesh/v1/members", request.signed(invite.mesh, invite.code, key, recovery))
+    signed = request.signed(invite.mesh, invite.code, key, recovery, nkey.key_of(pending["leaf"]))
+    answer = post(f"{invite.hub.url}/mesh/v1/members", signed)
     _prove(invite, request, answer)
     tokens = _configure(home, invite, request.domain, pending["leaf"])
     pending_file.unlink()
@@ -165,6 +167,15 @@ def seed_of(home: Path) -> str | None:
     except (OSError, KeyError):
         return None
     return str(remote["seed"])
+
+
+def end_of(home: Path, identity: Identity, keyring: Keyring) -> tuple[str, SigningKey | None]:
+    """By which nkey the roster knows this node's link, and what it signs with as a node: that nkey's seed. The hub has
+    no link to itself, and signs with the anchor's key, if that is here."""
+    seed = None if identity.hub is None else seed_of(home)
+    if seed is not None:
+        return nkey.public_of(seed), nkey.key_of(seed)
+    return "", keyring.key(ANCHOR) if identity.hub is None and keyring.hosts(ANCHOR) else None
 
 
 def _prove(invite: Invite, request: JoinRequest, answer: Mapping[str, Any]) -> None:

@@ -21,10 +21,9 @@ from deploy.node.bringing import check_brought, check_nobody_elses, put_actors, 
 from deploy.node.exporting import actors_of
 from deploy.node.home import NodeError
 from deploy.node.importing import proven_place
-from deploy.node.joining import Post, seed_of
+from deploy.node.joining import Post, end_of
 from services.mesh.moving import RECOVERY, MoveRequest
 from shared.access.actors import Actors
-from shared.bus import nkey
 from shared.facts.fact import from_wire, to_bytes
 from shared.facts.ids import new_id
 from shared.facts.keys import Place, SigningKey
@@ -73,11 +72,10 @@ def take_over(
     with suppress(FileExistsError):
         write_secret(pending, json.dumps({"move": new_id()}) + "\n")
     noted = json.loads(pending.read_text())
-    seed = seed_of(settings.home)
-    leaf = "" if identity.hub is None or seed is None else nkey.public_of(seed)
+    leaf, node_key = end_of(settings.home, identity, keyring)
     request = MoveRequest(agency, noted["move"], identity.domain, leaf, settings.url, RECOVERY)
     at = settings.url if identity.hub is None else identity.hub.url
-    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, recovery))
+    answer = post(f"{at}/mesh/v1/members/{agency}/moves", request.signed(identity.mesh, recovery, node_key))
     member, _ = proven_place(answer, ground, request)
     _await_witnessed(ground, member, patience_seconds)
     restored = 0 if backup is None else _restore(ground, backup, agency, clock())

@@ -41,6 +41,7 @@ class JoinPost(BaseModel):
     node: str = Field(description="Address of the node's API.")
     signature: str = Field(description="By the signing key, over the request, base64.")
     recovery_signature: str = Field(description="By the recovery key, over the request, base64.")
+    leaf_signature: str = Field(description="By the nkey of the node's link, over the request, base64.")
 
 
 class ExpiryPost(BaseModel):

@@ -26,7 +26,10 @@ class MovePost(BaseModel):
     announcements: list[str] = Field(
         default_factory=list, description="The agency's rekeyings, as they travel, base64."
     )
-    signature: str = Field(description="Over the request, base64.")
+    signature: str = Field(description="By that key, over the request, base64.")
+    node_signature: str = Field(
+        description="Over the same, by the node's nkey; on the hub by the anchor's key. Base64."
+    )
 
 
 class HomeProof(BaseModel):

@@ -2,6 +2,7 @@
 
 An agency joins with an invite's code and with proof that it holds both private keys: the same request signed by the
 signing key and by the recovery key. So nobody can bind another's recovery key, and the hub never sees a private half.
+The node proves in the same way that the nkey of its link is its own: nobody is placed on a node of others.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class JoinRequest:
     node: str
 
     def statement(self, mesh: str, code: str) -> str:
-        """Hex digest that both keys sign: bound to this mesh and to this invite."""
+        """Hex digest that the keys sign: bound to this mesh and to this invite."""
         told = {
             "mesh": mesh,
             "code": hashlib.sha256(code.encode()).hexdigest(),
@@ -55,8 +56,8 @@ class JoinRequest:
         }
         return hashlib.sha256(b"pilotmesh.join.v1\0" + to_bytes(told)).hexdigest()
 
-    def signed(self, mesh: str, code: str, key: SigningKey, recovery: SigningKey) -> dict[str, Any]:
-        """The request as it is posted."""
+    def signed(self, mesh: str, code: str, key: SigningKey, recovery: SigningKey, link: SigningKey) -> dict[str, Any]:
+        """The request as it is posted. `link`: the nkey of the node's link, as a key that signs."""
         statement = self.statement(mesh, code)
         return {
             "code": code,
@@ -68,6 +69,7 @@ class JoinRequest:
             "node": self.node,
             "signature": base64.b64encode(key.sign(statement)).decode(),
             "recovery_signature": base64.b64encode(recovery.sign(statement)).decode(),
+            "leaf_signature": base64.b64encode(link.sign(statement)).decode(),
         }
 
     def as_member(self) -> Member:
@@ -89,7 +91,8 @@ def join_request(post: Mapping[str, Any], mesh: str) -> tuple[str, JoinRequest]:
         raise Invalid(faults)
     request = JoinRequest(agency, public, recovery, domain, leaf, node)
     statement = request.statement(mesh, code)
-    for field, signing in (("signature", public), ("recovery_signature", recovery)):
+    signers = (("signature", public), ("recovery_signature", recovery), ("leaf_signature", nkey.bytes_of(leaf)))
+    for field, signing in signers:
         if not signature_is_valid(signing, statement, bytes_in(post.get(field))):
             faults.append(Fault(field, "signature", "not this request for this mesh, signed by the key it names"))
     if faults:

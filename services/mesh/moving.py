@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from shared.bus import nkey
 from shared.bus.homing import home_statement
 from shared.facts.fact import Fact, Unreadable, from_wire, to_bytes, to_wire
 from shared.facts.keys import SigningKey, key_id, signature_is_valid
@@ -61,13 +62,19 @@ class MoveRequest:
         told = {"mesh": mesh, **self._told()}
         return hashlib.sha256(b"pilotmesh.move.v1\0" + to_bytes(told)).hexdigest()
 
-    def signed(self, mesh: str, key: SigningKey, announcements: Sequence[Fact] = ()) -> dict[str, Any]:
-        """The request as it is posted. `announcements`: the agency's rekeyings, which introduce the key."""
+    def signed(
+        self, mesh: str, key: SigningKey, node_key: SigningKey | None, announcements: Sequence[Fact] = ()
+    ) -> dict[str, Any]:
+        """The request as it is posted. `node_key`: that of the node's link, on the hub the anchor's (None where it is
+        not at hand, which the hub refuses). `announcements`: the agency's rekeyings, which introduce the key."""
+        statement = self.statement(mesh)
+        agreed = b"" if node_key is None else node_key.sign(statement)
         return {
             **self._told(),
             "leaf": self.leaf or None,
             "announcements": [base64.b64encode(to_wire(fact)).decode() for fact in announcements],
-            "signature": base64.b64encode(key.sign(self.statement(mesh))).decode(),
+            "signature": base64.b64encode(key.sign(statement)).decode(),
+            "node_signature": base64.b64encode(agreed).decode(),
         }
 
     def _told(self) -> dict[str, Any]:
@@ -82,6 +89,7 @@ class Posted:
     request: MoveRequest
     announcements: tuple[Fact, ...]
     signature: bytes
+    node_signature: bytes
 
 
 def move_request(agency: str, post: Mapping[str, Any]) -> Posted:
@@ -108,7 +116,8 @@ def move_request(agency: str, post: Mapping[str, Any]) -> Posted:
     if faults:
         raise Invalid(faults)
     request = MoveRequest(agency, move, domain, leaf, node, str(by))
-    return Posted(request, tuple(announcements), membership.bytes_in(post.get("signature")))
+    signature, agreed = (membership.bytes_in(post.get(name)) for name in ("signature", "node_signature"))
+    return Posted(request, tuple(announcements), signature, agreed)
 
 
 def member_in(state: Mapping[str, Any], agency: str) -> Member:
@@ -193,7 +202,9 @@ class Moving:
                 return dict(state)
             if request.by == RECOVERY:
                 member = self._taken_over(member)
-            return moved(state, member, request, self.settings.nats_domain)
+            after = moved(state, member, request, self.settings.nats_domain)
+            self._node_agrees(posted)
+            return after
 
         fact = self.writer.change(Author("moving", "system"), change)
         told = {"domain": self.settings.nats_domain, "url": self.settings.url, "leaf": hub["leaf"]}
@@ -244,6 +255,19 @@ class Moving:
                 else f"The roster binds another recovery key to {member.agency}."
             )
         return member
+
+    def _node_agrees(self, posted: Posted) -> None:
+        """The node that is named has signed as well: by the nkey of its link, which the roster has for its domain; the
+        hub by the anchor's key. Else an agency could place itself on a node of others. Raises Forbidden, Conflict."""
+        request = posted.request
+        if request.leaf:
+            public = nkey.bytes_of(request.leaf)
+        else:
+            self.writer.need_anchor()
+            public = bytes.fromhex(self.writer.anchor_key() or "")
+        if not signature_is_valid(public, request.statement(self.identity.mesh), posted.node_signature):
+            whose = "the nkey that it names" if request.leaf else "the anchor's key, as the hub signs"
+            raise Forbidden(f"The request is not signed by {whose}: only a node itself takes an agency in.")
 
     def _taken_over(self, member: Member) -> Member:
         """The key of a lost node holds no further than what this hub has witnessed."""

@@ -32,10 +32,20 @@ def is_public(text: str) -> bool:
 
 def public_of(seed: str) -> str:
     """The public half. Raises ValueError if `seed` is no user's seed."""
+    return _encoded(bytes([_USER]) + key_of(seed).public)
+
+
+def bytes_of(public: str) -> bytes:
+    """The bare key in a public half that `is_public`, by which signatures are checked."""
+    return base64.b32decode(public)[1:33]
+
+
+def key_of(seed: str) -> SigningKey:
+    """The pair as a key that signs. Raises ValueError if `seed` is no user's seed."""
     raw = base64.b32decode(seed + "=" * (-len(seed) % 8))
     if len(raw) != 36 or raw[-2:] != _checksum(raw[:-2]) or not seed.startswith("SU"):
         raise ValueError("this is no seed of a user's nkey")
-    return _encoded(bytes([_USER]) + SigningKey.from_bytes(raw[2:34]).public)
+    return SigningKey.from_bytes(raw[2:34])
 
 
 def _encoded(raw: bytes) -> str:

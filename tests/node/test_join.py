@@ -37,12 +37,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         made.stop()
 
 
+SIGNATURES = ("signature", "recovery_signature", "leaf_signature")
+
+
 class Applicant:
     """Someone who asks to be let in, with keys that a test may share or exchange."""
 
     def __init__(self, agency: str, **changes: Any) -> None:
         self.key, self.recovery = SigningKey.make(), SigningKey.make()
-        self.leaf = nkey.make()[1]
+        self.seed, self.leaf = nkey.make()
         self.told = {"agency": agency, "domain": agency, "node": NODE, **changes}
 
     def asks(self, hub: Hub, code: str, **changed: Any) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class Applicant:
             self.told["node"],
         )
         mesh = Identity.read(hub.home).mesh
-        return {**request.signed(mesh, code, self.key, self.recovery), **changed}
+        return {**request.signed(mesh, code, self.key, self.recovery, nkey.key_of(self.seed)), **changed}
 
     def joins(self, hub: Hub, code: str, **changed: Any) -> Mapping[str, Any]:
         return post(f"{hub.url}/mesh/v1/members", self.asks(hub, code, **changed))
@@ -186,9 +189,20 @@ def test_who_does_not_hold_the_keys_cannot_bind_them(hub: Hub) -> None:
     code = hub.invite("unhcr")["code"]
     applicant, other = Applicant("unhcr"), SigningKey.make()
     problem = applicant.is_refused(hub, code, recovery=other.public.hex())
-    assert fields(problem) == {("signature", "signature"), ("recovery_signature", "signature")}
+    assert fields(problem) == {(name, "signature") for name in SIGNATURES}
     problem = applicant.is_refused(hub, code, node="http://elsewhere.example")
-    assert fields(problem) == {("signature", "signature"), ("recovery_signature", "signature")}
+    assert fields(problem) == {(name, "signature") for name in SIGNATURES}
+
+
+def test_nobody_is_placed_on_a_node_that_does_not_agree(hub: Hub) -> None:
+    """Domain and nkey of every node are in the roster, for all members to read."""
+    host, guest = Applicant("icao"), Applicant("unwto", domain="icao")
+    host.joins(hub, hub.invite("icao")["code"])
+    guest.leaf = host.leaf
+    code = hub.invite("unwto")["code"]
+    assert fields(guest.is_refused(hub, code)) == {("leaf_signature", "signature")}
+    guest.seed = host.seed
+    assert guest.joins(hub, code)["roster"]
 
 
 def test_every_fault_of_a_request_is_named(hub: Hub) -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from deploy.node.exporting import actors_of
 from deploy.node.home import NodeError
+from deploy.node.joining import end_of
+from services.mesh.moving import MoveRequest
 from shared.access.actors import NODE, Actors
 from shared.facts.fact import to_wire
 from shared.facts.keys import SigningKey
 from shared.ledger.carrying import Contents, NotCarried, opened
 from shared.ledger.store import Command
-from shared.problems import Conflict
+from shared.problems import Conflict, Forbidden
 from shared.settings import Settings
 from tests.node.ledgers import pilot
 from tests.node.moving_nodes import WORDS, MovingMesh, MovingNode
@@ -183,3 +185,39 @@ def test_a_roster_signed_by_the_key_that_the_file_names_is_none(mesh: MovingMesh
             saying(contents, roster=base64.b64encode(forged).decode(), anchor_key=chain.key.public.hex())
         )
     assert mesh.home_of("unhcr") == "a"
+
+
+def test_no_agency_places_itself_on_a_node_that_does_not_agree(mesh: MovingMesh) -> None:
+    """What the roster says of a node, its domain and the public half of its nkey, anyone can name."""
+    mesh.joins("unido", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    mesh.joins("icao", "b")
+    sealed = opened(a.exports("unido"), WORDS).manifest
+    key = SigningKey.from_bytes(bytes.fromhex(sealed["keys"]["unido.key"]))
+    announcements = a.ledgers.store.rekeyings("unido.registry")
+    assert announcements
+    leaf, there = end_of(b.ledgers.settings.home, b.ledgers.identity, b.ledgers.keyring)
+    _, mine = end_of(a.ledgers.settings.home, a.ledgers.identity, a.ledgers.keyring)
+    mesh_id = a.ledgers.identity.mesh
+
+    def asks(domain: str, named: str, by: SigningKey | None) -> None:
+        request = MoveRequest("unido", sealed["move"], domain, named, f"http://{domain}")
+        mesh.post("http://hub/mesh/v1/members/unido/moves", request.signed(mesh_id, key, by, announcements))
+
+    for signer in (None, mine, key):
+        with pytest.raises(Forbidden, match="not signed by the nkey"):
+            asks("b", leaf, signer)
+        with pytest.raises(Forbidden, match="not signed by the anchor's key"):
+            asks("hub", "", signer)
+    assert mesh.home_of("unido") == "a"
+    asks("b", leaf, there)
+    assert mesh.home_of("unido") == "b"
+
+
+def test_the_hub_takes_an_agency_in_and_back(mesh: MovingMesh) -> None:
+    mesh.joins("wipo", "a")
+    mesh.hub.imports(mesh.nodes["a"].exports("wipo"))
+    assert set(mesh.writers("wipo")) == {"hub"}
+    mesh.hub.exports("wipo")
+    mesh.hub.takes_back("wipo")
+    assert set(mesh.writers("wipo")) == {"hub"}
