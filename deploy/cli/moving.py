@@ -52,7 +52,7 @@ def export_agency(
             raise Misused("Say where the file shall be written: `pilotmesh node export-agency wfp wfp.agency`.")
         if file.exists():
             raise Misused(f"{file} is there already; name a new file.")
-        from deploy.node.exporting import manifest_of  # noqa: PLC0415 (only who exports needs it)
+        from deploy.node.exporting import packed  # noqa: PLC0415 (only who exports needs it)
         from shared.ledger import carrying  # noqa: PLC0415 (as above)
         from shared.ledger.departing import Departing  # noqa: PLC0415 (as above)
         from shared.ledger.drafts import Author  # noqa: PLC0415 (as above)
@@ -60,10 +60,9 @@ def export_agency(
 
         words = None if passphrase is None else _passphrase_in(passphrase, LEAST)
         with ground() as at:
-            author = Author("operator", "admin")
-            sealed = Departing(at.store, at.identity, at.keyring, author, lambda: datetime.now(UTC)).seal(agency)
-            made, now = words or carrying.new_passphrase(), datetime.now(UTC)
-            content = carrying.seal(manifest_of(at, sealed), carrying.facts_of(at.store, agency, now), made, now)
+            author, made = Author("operator", "admin"), words or carrying.new_passphrase()
+            departing = Departing(at.store, at.identity, at.keyring, author, lambda: datetime.now(UTC))
+            sealed, content = packed(at, departing, agency, made)
             try:
                 write_secret(file.absolute(), content)
             except OSError as error:
@@ -133,6 +132,11 @@ def import_agency(
         console.print(
             f"This node ({escape(arrived.domain)}) hosts {escape(arrived.agency)} now: {arrived.facts} facts that it "
             f"did not have, {arrived.actors} actors with their tokens.",
+            soft_wrap=True,
+        )
+        console.print(
+            "Its signing key was made by the node that exported it, whose backups may hold it. When that host must "
+            f"not have it: pilotmesh keys rotate {escape(arrived.agency)}",
             soft_wrap=True,
         )
         if arrived.fresh:

@@ -23,7 +23,8 @@ from deploy.node.home import NodeError
 from services.mesh.joining import hub_end
 from shared.facts.fact import to_wire
 from shared.facts.names import ANCHOR
-from shared.ledger.departing import Sealed
+from shared.ledger import carrying
+from shared.ledger.departing import Departing, Sealed
 from shared.ledger.identity import ROSTER, ROSTER_LEDGER, HubAddress, Identity
 from shared.ledger.signing import public_named_by
 from shared.ledger.store import JOURNALED, Document
@@ -37,6 +38,18 @@ def actors_of(ground: Ledgers) -> Collection[Document]:
     """Who may act on the node, as shared/access/actors.py keeps it."""
     database = ground.store.client[ground.settings.database("node")]
     return database.get_collection("actors", write_concern=JOURNALED)
+
+
+def packed(ground: Ledgers, departing: Departing, agency: str, words: str) -> tuple[Sealed, bytes]:
+    """Seals the agency and packs its file. Whatever a stalled process of this node still wrote while it was packed is
+    in it. Raises what `seal` raises, NodeError, NotCarried."""
+    sealed = departing.seal(agency)
+    while True:
+        now = departing.clock()
+        content = carrying.seal(manifest_of(ground, sealed), carrying.facts_of(ground.store, agency, now), words, now)
+        if (again := departing.look_again(agency)) == sealed:
+            return sealed, content
+        sealed = again
 
 
 def manifest_of(ground: Ledgers, sealed: Sealed) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.store import Ledgers
-from deploy.node.exporting import manifest_of
+from deploy.node.exporting import packed
 from deploy.node.importing import Arrived, import_agency, take_back
 from deploy.node.taking_over import TakenOver, take_over
 from services.mesh.accepting import Accepting, Taken
@@ -67,10 +67,12 @@ class MovingNode:
 
     def exports(self, agency: str) -> bytes:
         """The file's bytes."""
+        return packed(self.ground, self.departing, agency, WORDS)[1]
+
+    @property
+    def departing(self) -> Departing:
         now, ground = datetime.now(UTC), self.ground
-        departing = Departing(ground.store, ground.identity, ground.keyring, OPERATOR, lambda: now, lambda _: None)
-        sealed = departing.seal(agency)
-        return carrying.seal(manifest_of(ground, sealed), carrying.facts_of(ground.store, agency, now), WORDS, now)
+        return Departing(ground.store, ground.identity, ground.keyring, OPERATOR, lambda: now, lambda _: None)
 
     def imports(self, file: bytes) -> Arrived:
         return self.imports_contents(carrying.opened(file, WORDS))

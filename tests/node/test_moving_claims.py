@@ -18,6 +18,7 @@ from shared.facts.fact import to_wire
 from shared.facts.keys import SigningKey
 from shared.ledger.carrying import Contents, NotCarried, opened
 from shared.ledger.store import Command
+from shared.ledger.verification import verify_node
 from shared.problems import Conflict, Forbidden
 from shared.settings import Settings
 from tests.node.ledgers import pilot
@@ -221,3 +222,31 @@ def test_the_hub_takes_an_agency_in_and_back(mesh: MovingMesh) -> None:
     mesh.hub.exports("wipo")
     mesh.hub.takes_back("wipo")
     assert set(mesh.writers("wipo")) == {"hub"}
+
+
+def test_a_ledger_that_a_stalled_process_begins_while_the_file_is_packed_is_in_it(mesh: MovingMesh) -> None:
+    mesh.joins("unodc", "a")
+    a, b = mesh.nodes["a"], mesh.nodes["b"]
+    a.writes("unodc")
+    mesh_id = a.ledgers.identity.mesh
+    stalled = Chain(ledger="unodc.registry.private", key=a.ledgers.keyring.key("unodc"), mesh=mesh_id).add(
+        {"lead_agency": "unodc"}
+    )
+    a.departing.seal("unodc")
+    a.ledgers.store.insert([stalled], [None], own=True)
+    b.imports(a.exports("unodc"))
+    assert b.ledgers.store.by_hash(stalled.hash) == stalled
+    assert [one.fault for one in verify_node(b.ledgers.store, b.ledgers.identity) if one.fault] == []
+    head = b.ledgers.store.head("unodc.registry.private")
+    assert head.sequence == 2, "it ends under the new key"
+
+    late = Chain(ledger="unodc.metrics", key=stalled_key(a), mesh=mesh_id).add({"lead_agency": "unodc"})
+    a.ledgers.store.insert([late], [None], own=True)
+    before = a.chain("unodc")
+    a.exports("unodc")
+    assert a.chain("unodc") == before, "a file is out: nothing is written here any more"
+
+
+def stalled_key(node: MovingNode) -> SigningKey:
+    (old,) = node.ledgers.keyring.leaving().folder.glob("unodc.*.old")
+    return SigningKey.from_bytes(bytes.fromhex(old.read_text()))
