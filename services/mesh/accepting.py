@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from shared.bus.homing import stand_aside
 from shared.facts.fact import Fact
@@ -150,8 +150,13 @@ class Accepting:
         arrived = list(facts)
         held = self.store.hashes_present(list({fact.hash for fact in arrived}))
         taken.known += sum(fact.hash in held for fact in arrived)
-        for ledger, some in by_ledger(fact for fact in arrived if fact.hash not in held).items():
-            self._take_ledger(source, ledger, some, taken)
+        try:
+            for ledger, some in by_ledger(fact for fact in arrived if fact.hash not in held).items():
+                self._take_ledger(source, ledger, some, taken)
+        except PyMongoError:  # perhaps it was stored and only the answer is lost: nothing that is remembered counts
+            self._shelf.forget()
+            self.roster_moved()
+            raise
         if taken.moved:
             self._nudge(taken.moved)
         return taken

@@ -64,6 +64,15 @@ def test_what_was_recorded_although_the_answer_was_lost_is_published_at_once(mes
 LIES = {"altered": {"digest"}, "invented": {"signature"}, "of another mesh": {"mesh"}, "before its turn": set[str]()}
 
 
+def test_what_was_taken_in_although_the_answer_was_lost_is_gone_on_from(mesh: InMemory) -> None:
+    mesh.rotate_key(domain="hub")
+    mesh.attend(domain="fao")
+    mesh.lose_the_databases_answer(domain="fao")
+    mesh.attend(domain="fao")
+    mesh.register(count=3, domain="hub", private=False)
+    mesh.everything_is_healed_and_right()
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_what_a_dishonest_hub_hands_out_stands_nowhere(mesh: InMemory, lie: str) -> None:
     mesh.register(domain="wfp", count=3, private=False)
