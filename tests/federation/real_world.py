@@ -191,6 +191,7 @@ class RealWorld:
         kept = self._copies.get(domain)
         if kept is None or not self.is_up(domain):
             return False
+        self.publish(domain)  # or it would seldom be allowed
         reached = self._ask(domain, "reached") or ()
         if not self.is_up(domain):
             return False
