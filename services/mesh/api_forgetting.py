@@ -64,9 +64,10 @@ def _told(
             "this_node": contacts.is_this_node(domain),
             "confirmed_at": confirmed[domain].at if domain in confirmed else None,
             "signed_by": confirmed[domain].agency if domain in confirmed else None,
+            "gone": domain in one.gone,
             **contacts.told(domain, agencies),
         }
-        for domain, agencies in sorted(one.expected.items())
+        for domain, agencies in sorted({**dict.fromkeys(one.gone, ()), **one.expected}.items())
     ]
     return {
         "id": one.id,

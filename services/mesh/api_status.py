@@ -17,6 +17,7 @@ from shared.ledger.witness import foreign_heads
 
 from . import membership
 from .alerts import alerts, unconfirmed
+from .confirming import Confirming
 from .contacts import Contacts, agencies_stand
 from .status import Standing
 
@@ -31,6 +32,8 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:
     waiting = {one: why for one, why in parts.follower.waiting.items() if may_see(caller, ledger_name(one))}
     ledgers, members = standing.ledgers(), ground.roster.members()
     open_, book = _open_redactions(request, caller), ground.roster.book()
+    confirming: Confirming = request.app.state.confirming
+    told = confirming.confirmations.told(one.hash for one in open_)
     stands: dict[str, Any] = {
         "mesh": ground.identity.mesh,
         "anchor": ANCHOR,
@@ -48,7 +51,7 @@ def status(request: Request, caller: Caller) -> dict[str, Any]:
         "intake": standing.intake_told(),
         "waiting": waiting,
         "verified": standing.verified(),
-        "redactions": unconfirmed(open_, lambda one: request.app.state.confirming.confirmed(one, book), ground.store),
+        "redactions": unconfirmed(open_, lambda one: confirming.confirmed(one, book, told), ground.store),
         "checked_at": rfc3339(now),
     }
     return {**stands, "alerts": alerts(stands, now)}

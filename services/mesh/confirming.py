@@ -7,6 +7,7 @@ redactions. All of it may be repeated, and nothing hangs on when: whoever was aw
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from shared.ledger.keyring import Keyring
 from shared.ledger.quarantine import Quarantine
 from shared.ledger.rows import redactions_in
 from shared.ledger.store import JOURNALED, Document, LedgerStore
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 64
 """Redactions that one question asks about."""
@@ -47,6 +50,8 @@ class Redacted:
     expected: Mapping[str, Sequence[str]]
     """Agencies by the domain of the node that hosts them; none for a hub that hosts nobody."""
     stands: str
+    gone: Sequence[str] = ()
+    """Domains that were expected, never said a word, and host no agency any more: nobody is left to ask."""
 
     @property
     def place(self) -> str:
@@ -95,8 +100,15 @@ class Confirmations:
 
     def expect(self, redaction: str, nodes: Mapping[str, Sequence[str]]) -> None:
         """These nodes are to carry it out. What was expected first stays."""
-        listed = [{"domain": domain, "agencies": sorted(agencies)} for domain, agencies in sorted(nodes.items())]
-        self._entries.update_one({"_id": redaction, "stands": NEW}, {"$set": {"expected": listed, "stands": DOING}})
+        self._entries.update_one(
+            {"_id": redaction, "stands": NEW}, {"$set": {"expected": _listed(nodes), "stands": DOING}}
+        )
+
+    def release(self, one: Redacted, gone: Iterable[str]) -> None:
+        """These nodes are waited for no more; that they never confirmed stays written."""
+        left = {domain: one.expected[domain] for domain in one.expected if domain not in gone}
+        now = {"expected": _listed(left), "gone": sorted({*one.gone, *gone})}
+        self._entries.update_one({"_id": one.hash}, {"$set": now})
 
     def done(self, redaction: str) -> None:
         self._entries.update_one({"_id": redaction}, {"$set": {"stands": DONE}})
@@ -124,11 +136,14 @@ class Confirmations:
         return found
 
 
+def _listed(nodes: Mapping[str, Sequence[str]]) -> list[Document]:
+    return [{"domain": domain, "agencies": sorted(agencies)} for domain, agencies in sorted(nodes.items())]
+
+
 def _redacted(entry: Document) -> Redacted:
     expected = {one["domain"]: tuple(one["agencies"]) for one in entry.get("expected", ())}
-    return Redacted(
-        entry["_id"], entry["id"], entry["ledger"], entry["epoch"], entry["sequence"], expected, entry["stands"]
-    )
+    place, gone = (entry["ledger"], entry["epoch"], entry["sequence"]), tuple(entry.get("gone", ()))
+    return Redacted(entry["_id"], entry["id"], *place, expected, entry["stands"], gone)
 
 
 class Confirming:
@@ -209,11 +224,18 @@ class Confirming:
         a member's node for its own word."""
         upstream = self._identity.hub is not None and peer == self._identity.hub.domain
         self._reopen(book)
-        asked = []
-        for one in self.confirmations.open():
+        asked, named = [], {member.domain for member in self._roster.members()}
+        open_ = self.confirmations.open()
+        told = self.confirmations.told(one.hash for one in open_)
+        for one in open_:
             if upstream and not self._keyring.hosts(ledger_name(one.ledger).agency):
                 continue
-            lacking = sorted(one.expected.keys() - self.confirmed(one, book).keys())
+            lacking = sorted(one.expected.keys() - self.confirmed(one, book, told).keys())
+            gone = [domain for domain in lacking if one.expected[domain] and domain not in {*named, self._own}]
+            if gone and any(named):
+                log.warning("%s: %s left the roster without a word on the redaction", one.place, ", ".join(gone))
+                self.confirmations.release(one, gone)
+                lacking = [domain for domain in lacking if domain not in gone]
             if not lacking and one.stands == DONE:
                 self.confirmations.set_open(one.hash, False)
             wanted = [domain for domain in lacking if domain != self._own and (upstream or domain == peer)]
@@ -221,11 +243,13 @@ class Confirming:
                 asked.append((one.hash, wanted))
         return asked
 
-    def confirmed(self, one: Redacted, book: KeyBook) -> dict[str, Confirmation]:
+    def confirmed(
+        self, one: Redacted, book: KeyBook, told: Mapping[str, Mapping[str, Confirmation]] | None = None
+    ) -> dict[str, Confirmation]:
         """By domain, of the nodes that are expected to confirm. What was signed under a key that was revoked since
-        counts no more."""
-        found = {}
-        for domain, said in self.confirmations.told([one.hash]).get(one.hash, {}).items():
+        counts no more. `told`: what is kept, where it was read already."""
+        found, kept = {}, self.confirmations.told([one.hash]) if told is None else told
+        for domain, said in kept.get(one.hash, {}).items():
             revoked = said.agency is not None and said.keyid in book.revoked(said.agency)
             if domain in one.expected and (domain == self._own or not revoked):
                 found[domain] = said
@@ -235,8 +259,10 @@ class Confirming:
         """Keys were revoked: redactions of which a confirmation counts no more are asked about again."""
         if book.all_revoked == self._revoked:
             return
-        for one in self.confirmations.standing(DONE):
-            if one.expected.keys() - self.confirmed(one, book).keys():
+        done = self.confirmations.standing(DONE)
+        told = self.confirmations.told(one.hash for one in done)
+        for one in done:
+            if one.expected.keys() - self.confirmed(one, book, told).keys():
                 self.confirmations.set_open(one.hash, True)
         self._revoked = book.all_revoked
 
