@@ -61,9 +61,6 @@ def test_what_was_recorded_although_the_answer_was_lost_is_published_at_once(mes
     assert mesh.world.held("wfp").published["FACTS", "wfp.registry"] == [(1, 1), (1, 2), (1, 3)]
 
 
-LIES = {"altered": {"digest"}, "invented": {"signature"}, "of another mesh": {"mesh"}, "before its turn": set[str]()}
-
-
 def test_what_was_taken_in_although_the_answer_was_lost_is_gone_on_from(mesh: InMemory) -> None:
     mesh.rotate_key(domain="hub")
     mesh.attend(domain="fao")
@@ -71,6 +68,9 @@ def test_what_was_taken_in_although_the_answer_was_lost_is_gone_on_from(mesh: In
     mesh.attend(domain="fao")
     mesh.register(count=3, domain="hub", private=False)
     mesh.everything_is_healed_and_right()
+
+
+LIES = {"altered": {"digest"}, "invented": {"signature"}, "of another mesh": {"mesh"}, "before its turn": set[str]()}
 
 
 @pytest.mark.parametrize("lie", LIES)
