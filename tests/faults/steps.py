@@ -45,6 +45,7 @@ class Step:
 STORE, APPEND = "shared.ledger.store:LedgerStore", "shared.ledger.appender:Appender"
 FOLLOWER, ROWS = "shared.ledger.follower:Follower", "shared.ledger.documents:Rows"
 WORK, RELAY = "shared.ledger.work:Work", "services.mesh.relay:Relay"
+PUBLISHER = "services.mesh.publishing:Publisher"
 ACCEPTING, HEADS = "services.mesh.accepting:Accepting", "shared.ledger.witness:ForeignHeads"
 LEDGER, JOURNAL = "shared.ledger.ledger:Ledger", "services.notifier.journal:Journal"
 KEYRING = "shared.ledger.keyring:Keyring"
@@ -62,8 +63,8 @@ STEPS = (
     Step("touched inline, not acknowledged", WORK, "touch", "after", thread=APPENDER),
     Step("acknowledged, nobody told", APPEND, "_acknowledge", "after"),
     # the relay
-    Step("before the publish", RELAY, "publish", "before", service="mesh"),
-    Step("published, position not kept", RELAY, "publish", "after", service="mesh"),
+    Step("before the publish", PUBLISHER, "publish_run", "before", service="mesh"),
+    Step("published, position not kept", PUBLISHER, "publish_run", "after", service="mesh"),
     # the follower
     Step("before the fold", ROWS, "fold", "before", thread="!" + APPENDER),
     Step("folded, not touched", ROWS, "fold", "after", thread="!" + APPENDER),

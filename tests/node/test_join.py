@@ -196,8 +196,8 @@ def test_who_does_not_hold_the_keys_cannot_bind_them(hub: Hub) -> None:
 
 def test_nobody_is_placed_on_a_node_that_does_not_agree(hub: Hub) -> None:
     """Domain and nkey of every node are in the roster, for all members to read."""
-    host, guest = Applicant("icao"), Applicant("unwto", domain="icao")
-    host.joins(hub, hub.invite("icao")["code"])
+    host, guest = Applicant("itc"), Applicant("unwto", domain="itc")
+    host.joins(hub, hub.invite("itc")["code"])
     guest.leaf = host.leaf
     code = hub.invite("unwto")["code"]
     assert fields(guest.is_refused(hub, code)) == {("leaf_signature", "signature")}
