@@ -67,10 +67,10 @@ def test_raw_observations_and_private_facts_are_not_let_in_even_if_their_owner_s
         async with mesh.running("hub"):
             observed = mesh["fao"].chain("fao.metrics")
             await mesh["fao"].publish(observed.add({"agency": "fao"}, kind="observations", verb="recorded"))
+            await eventually(lambda: mesh.hub.codes() == {"audience"}, "it is refused")
             private = mesh["fao"].chain("fao.registry.private").add({"lead_agency": "fao"})
             taken = await mesh.hub.exchange.intake.take_facts("fao", [private], [])
             assert taken.refused == 1
-            await eventually(lambda: mesh.hub.codes() == {"audience"}, "it is refused")
             alerted(mesh.hub, "audience")
             nothing_of(mesh.hub, private, *observed.facts)
             assert mesh.hub.store.ledgers() == ["hub.mesh"]
