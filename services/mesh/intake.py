@@ -33,7 +33,7 @@ from .accepting import Accepting, Taken
 from .attending import Attending, Attention
 from .checking import check_envelope
 from .confirming import Confirming
-from .links import Outlet, Puller
+from .links import Outlet, Puller, end_if_cancelled
 from .visiting import Visitors
 
 log = logging.getLogger(__name__)
@@ -159,6 +159,7 @@ class Intake:
         """Until cancelled; by a connection of the peer's own, because a connection has one inbox."""
         connection = await self._connect(peer.domain)
         try:
+            end_if_cancelled()  # connecting may have kept it to itself
             pullers = (
                 Puller(connection, self._own_domain, outlet, self.take_messages, self._held) for outlet in outlets
             )
